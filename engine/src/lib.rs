@@ -1,0 +1,1 @@
+//! An embeddable transactional engine for records and vectors.

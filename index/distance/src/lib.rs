@@ -1,0 +1,1 @@
+//! SIMD distance kernels with run-time dispatch.

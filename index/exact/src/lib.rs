@@ -1,0 +1,1 @@
+//! The exact index: a scan at memory bandwidth.

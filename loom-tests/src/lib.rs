@@ -1,0 +1,1 @@
+//! Models of the concurrency protocols, under loom and shuttle.

@@ -1,0 +1,1 @@
+//! The only crate that knows the model checkers: synchronisation primitives as newtypes.

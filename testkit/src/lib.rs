@@ -1,0 +1,1 @@
+//! Simulated disk, model database, history checker.

@@ -1,0 +1,1 @@
+//! Multi-version store: snapshots, commit, generations.

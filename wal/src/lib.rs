@@ -1,0 +1,1 @@
+//! The log: segments, records, group commit, reading back.

@@ -1,0 +1,3 @@
+//! Development commands: test, models, teeth, crash, tidy, ci.
+
+fn main() {}
