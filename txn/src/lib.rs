@@ -1,1 +1,46 @@
-//! Multi-version store: snapshots, commit, generations.
+//! The multi-version store: private write sets, snapshots, commit by compare-and-swap on version
+//! chains, generations. No I/O and no clock; the log is a trait.
+//!
+//! Start with [`Store`]; [`Snapshot`] and [`Transaction`] are its two kinds of transaction. The
+//! commit protocol is in `commit`, what a reader may rely on in `snapshot`, reclamation in
+//! `registry`.
+
+mod arena;
+mod commit;
+mod error;
+mod gate;
+mod generation;
+mod log;
+mod node;
+mod order;
+mod range;
+mod redo;
+mod registry;
+mod rows;
+mod run;
+mod schema;
+mod slots;
+mod snapshot;
+mod stamp;
+mod store;
+mod transaction;
+mod vectors;
+mod view;
+mod write_set;
+
+pub use commit::COMMIT_BYTES_MAX;
+pub use error::{CommitError, ReplayError, SchemaError};
+pub use gate::Gate;
+pub use generation::{Generation, GenerationOptions, Install};
+pub use log::{CommitLog, Durability, LogError, NoLog, Prepared, Sequenced};
+pub use range::{Range, TransactionRange};
+pub use registry::{Pin, Protection, Registry};
+pub use rows::{Column, FilledRows, RowArray};
+pub use schema::Schema;
+pub use slots::Slots;
+pub use snapshot::{Reader, Snapshot, Version};
+pub use stamp::Stamp;
+pub use store::{Owner, Replay, Store, StoreOptions, StoreStats};
+pub use transaction::{Found, Transaction};
+pub use vectors::{VectorList, encode_vectors};
+pub use view::View;

@@ -1,0 +1,443 @@
+//! The commit protocol.
+//!
+//! # Rules
+//! 1. Everything that may wait comes before the gate: encoding, writing large payloads ahead,
+//!    reserving log space. An arena without room is found before anything is installed; the
+//!    committer leaves, seals, and enters again [4].
+//! 2. Inside, in order of (table, key): the key's newest version in every generation since the
+//!    view's active one is no later than the snapshot [5]; then the pending version is installed
+//!    (`generation`, rule 2). Key order gives progress: of those who meet, one goes on.
+//! 3. A conflict takes back what was installed, and leaves. Nobody waits for a pending version.
+//! 4. Rows of indexed vectors are appended inside, pending as the versions are [10].
+//! 5. The log's mutex stamps: one store commits all versions and rows, then the visible watermark
+//!    follows (`log`, rule 2). A commit is in no snapshot, or whole in it.
+//! 6. Before it leaves, the committer copies the timestamp into its versions and rows.
+//! 7. The committer leaves the gate before anybody waits for durability [4].
+
+use vellum_base::Timestamp;
+use vellum_sync::atomic::{AtomicU64, Ordering};
+
+use crate::arena::{Arena, CellAt, EntryAt, Room, VersionAt};
+use crate::error::CommitError;
+use crate::generation::{Generation, HashedKey, Install};
+use crate::log::{Durability, Prepared, Sequenced};
+use crate::node::Body;
+use crate::order::BACKLOG_MAX;
+use crate::redo::Payload;
+use crate::registry::Pin;
+use crate::rows::RowArray;
+use crate::schema::Schema;
+use crate::slots::Slots;
+use crate::stamp::Stamp;
+use crate::store::Store;
+use crate::vectors::VectorList;
+use crate::view::View;
+use crate::write_set::{LARGE_BYTES, WriteSet};
+
+/// The most that one commit may hold: keys, values, vectors and 96 bytes for each write; 2 GiB.
+pub const COMMIT_BYTES_MAX: u64 = 2 << 30;
+
+/// Room that a slot takes from the arena at a time.
+const ROOM_BYTES: usize = 32 * 1024;
+
+/// Buffers larger than this are not kept for the next transaction.
+const KEEP_BYTES: usize = 1 << 20;
+
+/// A slot looks at the backlog of unordered keys once in so many commits.
+const BACKLOG_EVERY: u32 = 64;
+
+/// Memory that goes from one transaction of a slot to the next.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    pub(crate) writes: WriteSet,
+    payload: Payload,
+    installed: Vec<(EntryAt, VersionAt)>,
+    /// Left-over room, and the number of the generation that it belongs to.
+    room: (u64, Room),
+    commits: u32,
+}
+
+impl Scratch {
+    /// Makes it ready for the next transaction.
+    pub(crate) fn recycle(&mut self) {
+        let room = std::mem::take(&mut self.room);
+        let commits = self.commits;
+        if self.writes.capacity() + self.payload.capacity() > KEEP_BYTES {
+            *self = Self::default();
+        } else {
+            self.writes.clear();
+            self.payload.clear();
+            self.installed.clear();
+        }
+        self.room = room;
+        self.commits = commits;
+    }
+}
+
+/// What one passage through the gate came to.
+enum Passage {
+    Committed(Timestamp),
+    /// The generation has no room for so many bytes.
+    Full {
+        generation: u64,
+        bytes: usize,
+        prepared: Prepared,
+    },
+}
+
+/// A commit under way.
+pub(crate) struct Commit<'a, S: Schema> {
+    store: &'a Store<S>,
+    pin: &'a Pin<View<S>>,
+    at: Timestamp,
+    scratch: &'a mut Scratch,
+}
+
+impl<'a, S: Schema> Commit<'a, S> {
+    pub(crate) fn new(
+        store: &'a Store<S>,
+        pin: &'a Pin<View<S>>,
+        at: Timestamp,
+        scratch: &'a mut Scratch,
+    ) -> Self {
+        Self { store, pin, at, scratch }
+    }
+
+    pub(crate) fn run(mut self, durability: Durability) -> Result<Timestamp, CommitError> {
+        self.scratch.payload.clear();
+        for (table, key, body) in self.scratch.writes.iter() {
+            self.scratch.payload.write(table, key, body);
+        }
+        let log = self.store.log();
+        let mut prepared = self.scratch.payload.with_pieces(|pieces| log.prepare(pieces))?;
+        loop {
+            match self.pass(prepared, durability)? {
+                Passage::Committed(at) => {
+                    self.count();
+                    return Ok(at);
+                }
+                Passage::Full { generation, bytes, prepared: still } => {
+                    if let Err(error) = self.store.seal(generation, bytes) {
+                        log.cancel(still);
+                        return Err(error);
+                    }
+                    prepared = still;
+                }
+            }
+        }
+    }
+
+    /// One passage through the gate.
+    fn pass(
+        &mut self,
+        prepared: Prepared,
+        durability: Durability,
+    ) -> Result<Passage, CommitError> {
+        let registry = self.store.registry();
+        let claim = registry.claim(self.pin);
+        let inside = self.store.gate().enter(registry.slots(), claim);
+        let view = registry.latest(self.pin);
+        let generation = view.active();
+        let mut rows = Vec::new();
+        let outcome = self.install(view, generation, &mut rows);
+        let cell = match outcome {
+            Ok(Some(cell)) => cell,
+            Ok(None) => {
+                drop(inside);
+                let bytes = room_for(&self.scratch.writes);
+                let generation = generation.number();
+                return Ok(Passage::Full { generation, bytes, prepared });
+            }
+            Err(error) => {
+                self.take_back(generation, &rows);
+                drop(inside);
+                self.store.log().cancel(prepared);
+                self.count_conflict();
+                return Err(error);
+            }
+        };
+        let appended = self.sequence(generation, cell, prepared, durability);
+        let result = match appended {
+            Ok(at) => {
+                self.copy_stamps(generation, cell, &rows, at);
+                Ok(Passage::Committed(at))
+            }
+            Err(error) => {
+                self.take_back(generation, &rows);
+                Err(error)
+            }
+        };
+        drop(inside);
+        if matches!(result, Ok(Passage::Committed(_))) {
+            self.tidy(generation);
+        }
+        result
+    }
+
+    /// Rules 1, 2 and 4. `None`: no room, and nothing was installed.
+    fn install<'v>(
+        &mut self,
+        view: &'v View<S>,
+        generation: &Generation,
+        rows: &mut Vec<(&'v RowArray, u64)>,
+    ) -> Result<Option<Option<CellAt>>, CommitError> {
+        self.scratch.installed.clear();
+        let with_rows = check_schema(&**view.schema(), &self.scratch.writes)?;
+        let Some(mut room) = self.take_room(generation) else { return Ok(None) };
+        let installed = self.install_all(view, generation, with_rows, &mut room);
+        // Also after a conflict: what is left serves the next attempt.
+        self.scratch.room = (generation.number(), room);
+        let cell = installed?;
+        if with_rows {
+            self.append_rows(view, generation, cell, rows)?;
+        }
+        Ok(Some(cell))
+    }
+
+    /// Rule 2, in key order.
+    fn install_all(
+        &mut self,
+        view: &View<S>,
+        generation: &Generation,
+        with_rows: bool,
+        room: &mut Room,
+    ) -> Result<Option<CellAt>, CommitError> {
+        let cell = match with_rows || self.scratch.writes.len() > 1 {
+            true => Some(generation.arena().place_cell(room).ok_or_else(no_room)?),
+            false => None,
+        };
+        let own = self.store.registry().view(self.pin).active().number();
+        let shard = Slots::<Scratch>::number(self.store.registry().claim(self.pin));
+        for (table, key, body) in self.scratch.writes.iter() {
+            let hashed = generation.hashed(table, key);
+            let conflict = |winner| CommitError::Conflict { table, key: key.into(), winner };
+            check_older(view, own, hashed, self.at).map_err(conflict)?;
+            let entry = generation.entry_or_insert(hashed, room).ok_or_else(no_room)?;
+            if !generation.list(entry, shard, room) {
+                return Err(no_room());
+            }
+            // Before a version is placed, so that conflicts do not fill the arena.
+            generation.check_head(entry, self.at).map_err(conflict)?;
+            let version = generation.place_version(room, cell, body).ok_or_else(no_room)?;
+            loop {
+                match generation.try_install(entry, version, self.at) {
+                    Install::Done => break,
+                    Install::Retry => {}
+                    Install::Conflict(winner) => return Err(conflict(winner)),
+                }
+            }
+            self.scratch.installed.push((entry, version));
+        }
+        Ok(cell)
+    }
+
+    /// Room for the worst case: every key new.
+    fn take_room(&mut self, generation: &Generation) -> Option<Room> {
+        let bytes = room_for(&self.scratch.writes);
+        let (number, room) = std::mem::take(&mut self.scratch.room);
+        if number == generation.number() && room.left() >= bytes {
+            return Some(room);
+        }
+        let several = ROOM_BYTES.min(generation.arena().capacity() / 64);
+        generation.arena().claim(bytes.max(several))
+    }
+
+    /// Rule 4. Rows become readable here; they are in no snapshot before the cell is stored.
+    fn append_rows<'v>(
+        &self,
+        view: &'v View<S>,
+        generation: &Generation,
+        cell: Option<CellAt>,
+        rows: &mut Vec<(&'v RowArray, u64)>,
+    ) -> Result<(), CommitError> {
+        let Some(cell) = cell else { return Ok(()) };
+        let stamp = Stamp::InCell {
+            generation: Stamp::generation(generation.number()),
+            cell: cell.units(),
+        };
+        for (table, key, body) in self.scratch.writes.iter() {
+            for column in view.schema().columns(table) {
+                if let Some(components) = vectors_of(body).get(column.name()) {
+                    let array = column.rows();
+                    let row = array.reserve(1).map_err(memory)?;
+                    array.fill(row, key, components, stamp);
+                    rows.push((array, row));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Rule 5.
+    fn sequence(
+        &self,
+        generation: &Generation,
+        cell: Option<CellAt>,
+        prepared: Prepared,
+        durability: Durability,
+    ) -> Result<Timestamp, CommitError> {
+        let Some((_, only)) = self.scratch.installed.first() else {
+            unreachable!("an empty write set is not committed")
+        };
+        let mut steps = Stamping { generation, cell, only: *only, visible: self.store.visible_word() };
+        let log = self.store.log();
+        let payload = &self.scratch.payload;
+        let appended = payload
+            .with_pieces(|pieces| log.append(prepared, pieces, durability, &mut steps))?;
+        appended.ok_or_else(|| {
+            let first = self.scratch.writes.iter().next();
+            let (table, key) = first.map(|(table, key, _)| (table, key)).unwrap_or_default();
+            CommitError::Conflict { table, key: key.into(), winner: None }
+        })
+    }
+
+    /// Rule 6.
+    fn copy_stamps(
+        &self,
+        generation: &Generation,
+        cell: Option<CellAt>,
+        rows: &[(&RowArray, u64)],
+        at: Timestamp,
+    ) {
+        if cell.is_some() {
+            for (_, version) in &self.scratch.installed {
+                generation.arena().version(*version).set_stamp(Stamp::At(at).encode());
+            }
+        }
+        for (array, row) in rows {
+            array.set_stamp(*row, Stamp::At(at));
+        }
+    }
+
+    /// Rule 3.
+    fn take_back(&mut self, generation: &Generation, rows: &[(&RowArray, u64)]) {
+        for (entry, version) in self.scratch.installed.drain(..).rev() {
+            generation.take_back(entry, version);
+        }
+        for (array, row) in rows {
+            array.set_stamp(*row, Stamp::Aborted);
+        }
+    }
+
+    /// Sorts the new keys once thousands of them wait. Outside the gate; the pin keeps the
+    /// generation.
+    fn tidy(&mut self, generation: &Generation) {
+        self.scratch.commits = self.scratch.commits.wrapping_add(1);
+        if self.scratch.commits % BACKLOG_EVERY == 0
+            && generation.order().backlog(generation.arena()) > BACKLOG_MAX
+        {
+            drop(generation.order().sorted(generation.arena()));
+        }
+    }
+
+    fn count(&self) {
+        let registry = self.store.registry();
+        registry.slots().slot(registry.claim(self.pin)).count_commit();
+    }
+
+    fn count_conflict(&self) {
+        let registry = self.store.registry();
+        registry.slots().slot(registry.claim(self.pin)).count_conflict();
+    }
+}
+
+/// The two steps in the log's mutex.
+struct Stamping<'a> {
+    generation: &'a Generation,
+    cell: Option<CellAt>,
+    only: VersionAt,
+    visible: &'a AtomicU64,
+}
+
+impl Sequenced for Stamping<'_> {
+    /// Snapshot isolation has nothing to check here: the chains' heads were its validation. A
+    /// transaction that tracks its reads checks them here.
+    fn validate(&mut self) -> bool {
+        true
+    }
+
+    fn stamp(&mut self, at: Timestamp) {
+        let arena = self.generation.arena();
+        match self.cell {
+            // Release: who sees the commit sees its versions and rows.
+            Some(cell) => arena.cell(cell).store(at.0, Ordering::Release),
+            None => arena.version(self.only).set_stamp(Stamp::At(at).encode()),
+        }
+        // Release: who starts a snapshot at `at` sees the stamp above, and those before it, which
+        // were made in this mutex.
+        self.visible.store(at.0, Ordering::Release);
+    }
+}
+
+/// Bytes of arena that the writes need at most.
+pub(crate) fn room_for(writes: &WriteSet) -> usize {
+    let each = writes.iter().map(|(_, key, body)| {
+        let inline = match body {
+            Body::Put { value, vectors } => value.len() + vectors.len(),
+            Body::Large(_) => size_of::<u64>(),
+            Body::Delete => 0,
+        };
+        Arena::version_bytes(inline) + Generation::entry_room(key.len())
+    });
+    each.sum::<usize>() + Arena::cell_bytes()
+}
+
+/// Whether every written table stands and every vector fits its index; and whether there will be
+/// rows.
+fn check_schema<S: Schema>(schema: &S, writes: &WriteSet) -> Result<bool, CommitError> {
+    let mut rows = false;
+    for (table, _, body) in writes.iter() {
+        if !schema.is_open(table) {
+            return Err(CommitError::TableDropped(table));
+        }
+        for column in schema.columns(table) {
+            if let Some(components) = vectors_of(body).get(column.name()) {
+                let (expected, found) = (column.rows().dimension(), components.len() / 4);
+                if expected != found {
+                    let column = column.name().to_owned();
+                    return Err(CommitError::Dimension { column, expected, found });
+                }
+                rows = true;
+            }
+        }
+    }
+    Ok(rows)
+}
+
+/// Rule 2, first half: the generations between the transaction's own view and the active one.
+fn check_older<S>(
+    view: &View<S>,
+    own: u64,
+    key: HashedKey<'_>,
+    at: Timestamp,
+) -> Result<(), Option<Timestamp>> {
+    let since = view.sealed().iter().take_while(|sealed| sealed.number() >= own);
+    for generation in since {
+        if let Some(newest) = generation.newest(key)
+            && newest > at
+        {
+            return Err(Some(newest));
+        }
+    }
+    Ok(())
+}
+
+fn vectors_of(body: Body<'_>) -> VectorList<'_> {
+    match body {
+        Body::Put { vectors, .. } => VectorList::new(vectors),
+        Body::Large(record) => VectorList::new(&record.vectors),
+        Body::Delete => VectorList::default(),
+    }
+}
+
+fn memory(error: std::io::Error) -> CommitError {
+    CommitError::Memory(error.to_string())
+}
+
+/// Rooms are measured before they are used, so this is a fault of the measure, not of the caller.
+fn no_room() -> CommitError {
+    debug_assert!(false, "a room was measured too small");
+    CommitError::Memory("a commit's room was measured too small".to_owned())
+}
+
+const _: () = assert!(LARGE_BYTES < u32::MAX as usize);

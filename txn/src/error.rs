@@ -1,0 +1,94 @@
+//! Why a commit, a schema change or a replay was refused. The engine turns these into its public
+//! errors, with names in place of numbers.
+
+use std::fmt;
+
+use vellum_base::{DecodeError, TableId, Timestamp};
+
+use crate::log::LogError;
+
+/// Why a transaction did not commit; nothing of it was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CommitError {
+    /// Another transaction committed the key since this one's snapshot, or is about to. Retry.
+    Conflict {
+        /// The key's table.
+        table: TableId,
+        /// The key.
+        key: Vec<u8>,
+        /// The winner's timestamp; `None` if it was still committing.
+        winner: Option<Timestamp>,
+    },
+    /// The table was dropped since this transaction's snapshot.
+    TableDropped(TableId),
+    /// A vector has not the dimension of an index that was created meanwhile.
+    Dimension {
+        /// The vector column.
+        column: String,
+        /// The index's dimension.
+        expected: usize,
+        /// The vector's.
+        found: usize,
+    },
+    /// More than one commit may hold.
+    TooLarge {
+        /// Bytes of the commit.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The log refused.
+    Log(LogError),
+    /// The system gave no memory for a generation.
+    Memory(String),
+}
+
+impl fmt::Display for CommitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Conflict { table, winner: Some(at), .. } => {
+                write!(f, "a key of table {table} was committed at {at}, after the snapshot")
+            }
+            Self::Conflict { table, winner: None, .. } => {
+                write!(f, "a key of table {table} is being committed by another transaction")
+            }
+            Self::TableDropped(table) => write!(f, "table {table} was dropped"),
+            Self::Dimension { column, expected, found } => {
+                write!(f, "column {column}: {found} dimensions where the index has {expected}")
+            }
+            Self::TooLarge { bytes, limit } => {
+                write!(f, "a commit of {bytes} bytes; the limit is {limit}")
+            }
+            Self::Log(error) => error.fmt(f),
+            Self::Memory(what) => write!(f, "no memory for the version store: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for CommitError {}
+
+impl From<LogError> for CommitError {
+    fn from(error: LogError) -> Self {
+        Self::Log(error)
+    }
+}
+
+/// Why a schema change was not made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SchemaError<E> {
+    /// The change itself refused.
+    Refused(E),
+    /// The store could not commit it.
+    Commit(CommitError),
+}
+
+/// Why a record of the log could not be replayed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReplayError<E> {
+    /// The payload is not what commits write.
+    Decode(DecodeError),
+    /// The schema change in it was refused.
+    Schema(E),
+    /// The store had no room.
+    Commit(CommitError),
+}

@@ -1,0 +1,17 @@
+//! What the store knows of tables and indexes: whether a table stands, and which vector columns of
+//! it are indexed. The schema is part of the view, so that it belongs to the snapshot.
+
+use std::sync::Arc;
+
+use vellum_base::TableId;
+
+use crate::rows::Column;
+
+/// An immutable schema; [`crate::Store::change_schema`] replaces it as a whole.
+pub trait Schema: Send + Sync + 'static {
+    /// Whether commits may write to `table`.
+    fn is_open(&self, table: TableId) -> bool;
+
+    /// The indexed vector columns of `table`; commits append a row for each vector named so.
+    fn columns(&self, table: TableId) -> &[Arc<Column>];
+}

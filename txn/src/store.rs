@@ -1,0 +1,420 @@
+//! The store: generations behind one view, the gate, the watermarks, the log.
+//!
+//! # Rules
+//! 1. A seal or a schema change: close the gate, drain, end the present view at the last visible
+//!    timestamp, publish the next view, open [1] [4]. A schema change's own timestamp comes after
+//!    that end, so no snapshot of the old view reaches it.
+//! 2. A generation without room is sealed by whoever finds it so; the others who found the same
+//!    see that it was done. A write set larger than a generation gets one of its own size [4].
+//! 3. Replay happens before anybody else has the store.
+
+use std::sync::Arc;
+
+use vellum_base::{Decoder, TableId, Timestamp};
+use vellum_sync::atomic::{AtomicU64, Ordering};
+
+use crate::arena::{Arena, Room};
+use crate::commit::Scratch;
+use crate::error::{CommitError, ReplayError, SchemaError};
+use crate::gate::Gate;
+use crate::generation::{Generation, GenerationOptions, Install};
+use crate::log::{CommitLog, Durability, Prepared, Sequenced};
+use crate::node::{Body, LargeRecord};
+use crate::redo::{Operation, Payload, decode};
+use crate::registry::Registry;
+use crate::schema::Schema;
+use crate::snapshot::Reader;
+use crate::stamp::Stamp;
+use crate::vectors::VectorList;
+use crate::view::View;
+use crate::write_set::LARGE_BYTES;
+
+/// Room that replay takes from the arena at a time.
+const REPLAY_ROOM_BYTES: usize = 1 << 20;
+
+/// How large generations are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// Bytes of one generation; default 512 MiB of address space, of which memory is taken as it
+    /// is used.
+    pub generation_bytes: usize,
+    /// Bytes of generation for each bucket of its hash index; default 128.
+    pub bytes_per_bucket: usize,
+    /// Seed of the hash; from the system's randomness by default.
+    pub seed: u64,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            generation_bytes: 512 << 20,
+            bytes_per_bucket: 128,
+            seed: vellum_sync::random_u64(),
+        }
+    }
+}
+
+/// Counters of a store; gathered without stopping anybody, so not of one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoreStats {
+    /// Transactions committed with writes.
+    pub commits: u64,
+    /// Commits refused, most of them for conflicts.
+    pub conflicts: u64,
+    /// Generations, the active one included.
+    pub generations: usize,
+    /// Bytes of keys and versions in all generations.
+    pub version_bytes: usize,
+    /// Sorted runs in all generations.
+    pub runs: usize,
+    /// Keys not yet in order, in all generations.
+    pub backlog: u64,
+    /// Snapshots and transactions open now.
+    pub snapshots_open: usize,
+    /// The oldest of their timestamps.
+    pub snapshot_oldest: Option<Timestamp>,
+    /// The last visible timestamp.
+    pub visible: Timestamp,
+    /// The last settled timestamp.
+    pub settled: Timestamp,
+}
+
+/// Something cheap to clone that keeps a store alive; transactions hold one.
+pub trait Owner<S: Schema>: Clone {
+    /// The store.
+    fn store(&self) -> &Store<S>;
+}
+
+impl<S: Schema> Owner<S> for Arc<Store<S>> {
+    fn store(&self) -> &Store<S> {
+        self
+    }
+}
+
+#[repr(align(128))]
+struct Padded(AtomicU64);
+
+/// See the module's rules.
+pub struct Store<S: Schema> {
+    registry: Registry<View<S>, Scratch>,
+    gate: Gate,
+    visible: Padded,
+    log: Arc<dyn CommitLog>,
+    options: StoreOptions,
+}
+
+impl<S: Schema> Store<S> {
+    /// An empty store; `last` is the greatest timestamp ever used.
+    ///
+    /// # Errors
+    /// If the system gives no memory.
+    pub fn new(
+        log: Arc<dyn CommitLog>,
+        schema: S,
+        last: Timestamp,
+        options: StoreOptions,
+    ) -> Result<Self, CommitError> {
+        let first = new_generation(1, &options, 0)?;
+        Ok(Self {
+            registry: Registry::new(View::new(first, Arc::new(schema))),
+            gate: Gate::default(),
+            visible: Padded(AtomicU64::new(last.0)),
+            log,
+            options,
+        })
+    }
+
+    pub(crate) fn registry(&self) -> &Registry<View<S>, Scratch> {
+        &self.registry
+    }
+
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    pub(crate) fn log(&self) -> &dyn CommitLog {
+        &*self.log
+    }
+
+    pub(crate) fn seed(&self) -> u64 {
+        self.options.seed
+    }
+
+    pub(crate) fn visible_word(&self) -> &AtomicU64 {
+        &self.visible.0
+    }
+
+    /// The last stamped timestamp. Acquire: pairs with the Release in the stamping step, so that
+    /// everything up to it is seen.
+    #[must_use]
+    pub fn visible(&self) -> Timestamp {
+        Timestamp(self.visible.0.load(Ordering::Acquire))
+    }
+
+    /// The last timestamp up to which every commit has the durability it asked for.
+    #[must_use]
+    pub fn settled(&self) -> Timestamp {
+        self.log.settled()
+    }
+
+    /// Seals generation `number`, unless that was done, and opens one with room for `bytes`.
+    pub(crate) fn seal(&self, number: u64, bytes: usize) -> Result<(), CommitError> {
+        let closed = self.gate.close(self.registry.slots());
+        let active = self.registry.with_current(|view| Arc::clone(view.active()));
+        if active.number() != number {
+            return Ok(());
+        }
+        let next = new_generation(number + 1, &self.options, bytes)?;
+        let last = self.visible();
+        self.registry.with_current(|view| view.end_at(last));
+        self.registry.publish(|view| view.sealed_into(next));
+        drop(closed);
+        active.order().freeze(active.arena());
+        Ok(())
+    }
+
+    /// Changes the schema in a commit of its own, which the log holds as `change`.
+    ///
+    /// While `make` runs nobody commits; it gets a reader at the last commit, and a timestamp that
+    /// is later than that and no later than the change's own. Returns when the change is settled.
+    ///
+    /// # Errors
+    /// What `make` refuses with, or why the change could not be committed; nothing was changed.
+    pub fn change_schema<E>(
+        &self,
+        change: &[u8],
+        durability: Durability,
+        make: impl FnOnce(Reader<'_, S>, Timestamp) -> Result<S, E>,
+    ) -> Result<Timestamp, SchemaError<E>> {
+        let log_error = |error| SchemaError::Commit(CommitError::Log(error));
+        let mut payload = Payload::default();
+        payload.schema(change);
+        let prepared =
+            payload.with_pieces(|pieces| self.log.prepare(pieces)).map_err(log_error)?;
+        let closed = self.gate.close(self.registry.slots());
+        let last = self.visible();
+        let made = self.registry.with_current(|view| {
+            make(Reader::new(view, self.options.seed, last), last.next())
+        });
+        let schema = match made {
+            Ok(schema) => Arc::new(schema),
+            Err(error) => {
+                drop(closed);
+                self.log.cancel(prepared);
+                return Err(SchemaError::Refused(error));
+            }
+        };
+        // Before the change is visible: rule 1.
+        self.registry.with_current(|view| view.end_at(last));
+        let appended = self.append_change(&payload, prepared, durability);
+        self.registry.publish(|view| match &appended {
+            Ok(_) => view.with_schema(schema),
+            Err(_) => view.with_schema(Arc::clone(view.schema())),
+        });
+        drop(closed);
+        let at = appended.map_err(SchemaError::Commit)?;
+        self.log.wait_settled(at).map_err(log_error)?;
+        Ok(at)
+    }
+
+    fn append_change(
+        &self,
+        payload: &Payload,
+        prepared: Prepared,
+        durability: Durability,
+    ) -> Result<Timestamp, CommitError> {
+        struct Visible<'a>(&'a AtomicU64);
+        impl Sequenced for Visible<'_> {
+            fn validate(&mut self) -> bool {
+                true
+            }
+            fn stamp(&mut self, at: Timestamp) {
+                // Release: as for any commit.
+                self.0.store(at.0, Ordering::Release);
+            }
+        }
+        let mut steps = Visible(&self.visible.0);
+        let appended = payload
+            .with_pieces(|pieces| self.log.append(prepared, pieces, durability, &mut steps))?;
+        Ok(appended.unwrap_or_else(|| unreachable!("this change validates")))
+    }
+
+    /// Counters.
+    #[must_use]
+    pub fn stats(&self) -> StoreStats {
+        let (snapshots_open, oldest) = self.registry.open();
+        let mut stats = StoreStats {
+            snapshots_open,
+            snapshot_oldest: oldest.map(Timestamp),
+            visible: self.visible(),
+            settled: self.settled(),
+            ..StoreStats::default()
+        };
+        (stats.commits, stats.conflicts) = self.registry.slots().counts();
+        let pin = self.registry.pin(crate::registry::Protection::Exactly);
+        for generation in self.registry.view(&pin).generations() {
+            stats.generations += 1;
+            stats.version_bytes += generation.bytes_used();
+            stats.runs += generation.order().run_count();
+            stats.backlog += generation.order().backlog(generation.arena());
+        }
+        self.registry.unpin(pin);
+        stats
+    }
+
+    /// Does a logged commit again (rule 3). `on_schema` makes the schema after a change from the
+    /// one before.
+    ///
+    /// # Errors
+    /// If the payload is not what commits write, or memory runs out.
+    pub fn replay<E>(
+        &self,
+        at: Timestamp,
+        payload: &[u8],
+        replay: &mut Replay,
+        on_schema: &mut dyn FnMut(Reader<'_, S>, Timestamp, &[u8]) -> Result<S, E>,
+    ) -> Result<(), ReplayError<E>> {
+        let mut decoder = Decoder::new(payload);
+        while !decoder.is_empty() {
+            match decode(&mut decoder).map_err(ReplayError::Decode)? {
+                Operation::Put { table, key, value, vectors } => {
+                    self.replay_put(at, table, key, (value, vectors), replay)
+                        .map_err(ReplayError::Commit)?;
+                }
+                Operation::Delete { table, key } => {
+                    self.replay_write(at, table, key, Body::Delete, replay)
+                        .map_err(ReplayError::Commit)?;
+                }
+                Operation::Schema { change } => {
+                    let before = Timestamp(at.0.saturating_sub(1));
+                    let schema = self.registry.with_current(|view| {
+                        on_schema(Reader::new(view, self.options.seed, before), at, change)
+                    });
+                    let schema = Arc::new(schema.map_err(ReplayError::Schema)?);
+                    self.registry.publish(|view| view.with_schema(schema));
+                }
+            }
+        }
+        // Release: as for any commit.
+        self.visible.0.store(at.0, Ordering::Release);
+        Ok(())
+    }
+
+    fn replay_put(
+        &self,
+        at: Timestamp,
+        table: TableId,
+        key: &[u8],
+        (value, vectors): (&[u8], &[u8]),
+        replay: &mut Replay,
+    ) -> Result<(), CommitError> {
+        if value.len() + vectors.len() < LARGE_BYTES {
+            self.replay_write(at, table, key, Body::Put { value, vectors }, replay)?;
+        } else {
+            let record = LargeRecord { value: value.into(), vectors: vectors.into() };
+            self.replay_write(at, table, key, Body::Large(&record), replay)?;
+        }
+        let schema = self.registry.with_current(|view| Arc::clone(view.schema()));
+        for column in schema.columns(table) {
+            let Some(components) = VectorList::new(vectors).get(column.name()) else { continue };
+            let (expected, found) = (column.rows().dimension(), components.len() / 4);
+            if expected != found {
+                let column = column.name().to_owned();
+                return Err(CommitError::Dimension { column, expected, found });
+            }
+            column.rows().append(key, components, at).map_err(memory)?;
+        }
+        Ok(())
+    }
+
+    fn replay_write(
+        &self,
+        at: Timestamp,
+        table: TableId,
+        key: &[u8],
+        body: Body<'_>,
+        replay: &mut Replay,
+    ) -> Result<(), CommitError> {
+        let inline = match body {
+            Body::Put { value, vectors } => value.len() + vectors.len(),
+            Body::Large(_) => size_of::<u64>(),
+            Body::Delete => 0,
+        };
+        let bytes = Arena::version_bytes(inline) + Generation::entry_room(key.len());
+        loop {
+            let active = match &replay.generation {
+                Some(active) => active,
+                None => {
+                    let active = self.registry.with_current(|view| Arc::clone(view.active()));
+                    replay.generation.insert(active)
+                }
+            };
+            if replay.room.left() < bytes {
+                match active.arena().claim(bytes.max(REPLAY_ROOM_BYTES.min(active.arena().capacity() / 64))) {
+                    Some(room) => replay.room = room,
+                    None => {
+                        let number = active.number();
+                        *replay = Replay::default();
+                        self.seal(number, bytes)?;
+                        continue;
+                    }
+                }
+            }
+            return install_committed(active, table, key, body, at, &mut replay.room);
+        }
+    }
+}
+
+/// What replay keeps from one record to the next.
+#[derive(Default)]
+pub struct Replay {
+    generation: Option<Arc<Generation>>,
+    room: Room,
+}
+
+fn install_committed(
+    generation: &Generation,
+    table: TableId,
+    key: &[u8],
+    body: Body<'_>,
+    at: Timestamp,
+    room: &mut Room,
+) -> Result<(), CommitError> {
+    let short = || CommitError::Memory("a replayed write's room was measured too small".to_owned());
+    let hashed = generation.hashed(table, key);
+    let version = generation.place_version(room, None, body).ok_or_else(short)?;
+    generation.arena().version(version).set_stamp(Stamp::At(at).encode());
+    let entry = generation.entry_or_insert(hashed, room).ok_or_else(short)?;
+    if !generation.list(entry, 0, room) {
+        return Err(short());
+    }
+    match generation.try_install(entry, version, Timestamp::MAX) {
+        Install::Done => Ok(()),
+        Install::Retry | Install::Conflict(_) => {
+            unreachable!("nobody else has the store during replay")
+        }
+    }
+}
+
+fn new_generation(
+    number: u64,
+    options: &StoreOptions,
+    bytes: usize,
+) -> Result<Arc<Generation>, CommitError> {
+    // Rounds up for what a room and the arena's beginning take beside the writes.
+    let bytes = options.generation_bytes.max(bytes + bytes / 16 + 4096);
+    let buckets = bytes / options.bytes_per_bucket.max(1);
+    let options = GenerationOptions { bytes, buckets, seed: options.seed };
+    Generation::new(number, options).map(Arc::new).map_err(memory)
+}
+
+fn memory(error: std::io::Error) -> CommitError {
+    CommitError::Memory(error.to_string())
+}
+
+impl<S: Schema> std::fmt::Debug for Store<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("visible", &self.visible()).finish_non_exhaustive()
+    }
+}

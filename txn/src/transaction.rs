@@ -1,0 +1,214 @@
+//! A read-write transaction: a snapshot at the visible watermark and a private write set.
+
+use std::ops::Bound;
+
+use vellum_base::{TableId, Timestamp};
+use vellum_sync::atomic::Ordering;
+
+use crate::commit::{COMMIT_BYTES_MAX, Commit, Scratch};
+use crate::error::CommitError;
+use crate::log::Durability;
+use crate::node::Body;
+use crate::range::TransactionRange;
+use crate::registry::{Pin, Protection};
+use crate::schema::Schema;
+use crate::snapshot::{Reader, Version};
+use crate::store::Owner;
+use crate::vectors::VectorList;
+use crate::view::View;
+use crate::write_set::WriteSet;
+
+/// What a read-write transaction finds under a key.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'t> {
+    at: Option<Timestamp>,
+    value: &'t [u8],
+    vectors: &'t [u8],
+}
+
+impl<'t> Found<'t> {
+    pub(crate) fn committed(version: Version<'t>) -> Self {
+        Self {
+            at: Some(version.at()),
+            value: version.value(),
+            vectors: version.vectors().bytes(),
+        }
+    }
+
+    /// An own write; `None` for a deletion.
+    pub(crate) fn own(body: Body<'t>) -> Option<Self> {
+        match body {
+            Body::Delete => None,
+            Body::Put { value, vectors } => Some(Self { at: None, value, vectors }),
+            Body::Large(record) => {
+                Some(Self { at: None, value: &record.value, vectors: &record.vectors })
+            }
+        }
+    }
+
+    /// When it was committed; `None` for the transaction's own write.
+    #[must_use]
+    pub fn at(&self) -> Option<Timestamp> {
+        self.at
+    }
+
+    /// The value.
+    #[must_use]
+    pub fn value(&self) -> &'t [u8] {
+        self.value
+    }
+
+    /// The named vectors.
+    #[must_use]
+    pub fn vectors(&self) -> VectorList<'t> {
+        VectorList::new(self.vectors)
+    }
+}
+
+/// A read-write transaction; dropping it rolls back. May move between threads.
+///
+/// Its snapshot is the visible watermark: it may build on commits that are not yet as durable as
+/// their authors asked, because its own record follows theirs in the log [16].
+pub struct Transaction<S: Schema, O: Owner<S>> {
+    owner: O,
+    pin: Option<Pin<View<S>>>,
+    at: Timestamp,
+    scratch: Scratch,
+}
+
+impl<S: Schema, O: Owner<S>> Transaction<S, O> {
+    /// Begins at the visible watermark.
+    #[must_use]
+    pub fn begin(owner: O) -> Self {
+        let store = owner.store();
+        let mut pin = store.registry().pin(Protection::Onward);
+        let visible = store.visible();
+        let at = visible.min(store.registry().view(&pin).last());
+        let scratch = store.registry().with_scratch(&mut pin, std::mem::take);
+        let slot = store.registry().slots().slot(store.registry().claim(&pin));
+        slot.snapshot.store(at.0, Ordering::Relaxed);
+        Self { owner, pin: Some(pin), at, scratch }
+    }
+
+    /// Its snapshot's timestamp.
+    #[must_use]
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    /// What the transaction was begun with.
+    #[must_use]
+    pub fn owner(&self) -> &O {
+        &self.owner
+    }
+
+    fn pin(&self) -> &Pin<View<S>> {
+        match &self.pin {
+            Some(pin) => pin,
+            None => unreachable!("only dropping takes the pin"),
+        }
+    }
+
+    /// Reads the snapshot, without own writes.
+    #[must_use]
+    pub fn reader(&self) -> Reader<'_, S> {
+        let store = self.owner.store();
+        Reader::new(store.registry().view(self.pin()), store.seed(), self.at)
+    }
+
+    /// What stands under the key: the own write, else the snapshot's version.
+    #[must_use]
+    pub fn get(&self, table: TableId, key: &[u8]) -> Option<Found<'_>> {
+        match self.scratch.writes.get(table, key) {
+            Some(body) => Found::own(body),
+            None => self.reader().get(table, key).map(Found::committed),
+        }
+    }
+
+    /// The own writes to a table in key order; `None`: a deletion.
+    pub fn own_writes(
+        &self,
+        table: TableId,
+    ) -> impl DoubleEndedIterator<Item = (&[u8], Option<Found<'_>>)> {
+        let writes = self.scratch.writes.range(table, Bound::Unbounded, Bound::Unbounded);
+        writes.map(|(_, key, body)| (key, Found::own(body)))
+    }
+
+    /// The table's keys within the bounds, own writes and snapshot together, from both ends.
+    #[must_use]
+    pub fn range(
+        &self,
+        table: TableId,
+        lower: Bound<&[u8]>,
+        upper: Bound<&[u8]>,
+    ) -> TransactionRange<'_> {
+        let snapshot = self.reader().range(table, lower, upper);
+        TransactionRange::new(snapshot, self.scratch.writes.range(table, lower, upper))
+    }
+
+    /// Writes a record: a value and its named vectors, sorted by name, in place of what stands.
+    ///
+    /// # Errors
+    /// [`CommitError::TooLarge`]; the transaction is as it was.
+    pub fn put(
+        &mut self,
+        table: TableId,
+        key: &[u8],
+        value: &[u8],
+        vectors: &[(&str, &[f32])],
+    ) -> Result<(), CommitError> {
+        let vectors_len = vectors.iter().map(|(name, v)| 5 + name.len() + size_of_val(*v)).sum();
+        self.check_size(WriteSet::write_bytes(key, value.len() + vectors_len))?;
+        self.scratch.writes.put(table, key, value, vectors, vectors_len);
+        Ok(())
+    }
+
+    /// Writes a deletion.
+    ///
+    /// # Errors
+    /// [`CommitError::TooLarge`]; the transaction is as it was.
+    pub fn delete(&mut self, table: TableId, key: &[u8]) -> Result<(), CommitError> {
+        self.check_size(WriteSet::write_bytes(key, 0))?;
+        self.scratch.writes.delete(table, key);
+        Ok(())
+    }
+
+    fn check_size(&self, more: usize) -> Result<(), CommitError> {
+        let bytes = (self.scratch.writes.total_bytes() + more) as u64;
+        if bytes > COMMIT_BYTES_MAX {
+            return Err(CommitError::TooLarge { bytes, limit: COMMIT_BYTES_MAX });
+        }
+        Ok(())
+    }
+
+    /// Whether nothing was written.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.scratch.writes.is_empty()
+    }
+
+    /// Commits: stamped and visible when this returns, not yet settled; the caller waits for that
+    /// as it likes. An empty transaction returns its snapshot's timestamp.
+    ///
+    /// # Errors
+    /// Any [`CommitError`]; nothing was written then.
+    pub fn commit(mut self, durability: Durability) -> Result<Timestamp, CommitError> {
+        if self.scratch.writes.is_empty() {
+            return Ok(self.at);
+        }
+        let Some(pin) = &self.pin else { unreachable!("only dropping takes the pin") };
+        Commit::new(self.owner.store(), pin, self.at, &mut self.scratch).run(durability)
+    }
+}
+
+impl<S: Schema, O: Owner<S>> Drop for Transaction<S, O> {
+    fn drop(&mut self) {
+        if let Some(mut pin) = self.pin.take() {
+            let registry = self.owner.store().registry();
+            self.scratch.recycle();
+            let scratch = std::mem::take(&mut self.scratch);
+            registry.with_scratch(&mut pin, |place| *place = scratch);
+            registry.unpin(pin);
+        }
+    }
+}

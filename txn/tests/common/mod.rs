@@ -1,0 +1,58 @@
+//! A store without a log, with tables of any number and columns given by the test.
+
+#![expect(dead_code, reason = "each test file uses its part")]
+
+use std::sync::Arc;
+
+use vellum_base::{TableId, Timestamp};
+use vellum_txn::{
+    Column, CommitError, Durability, NoLog, Schema, Snapshot, Store, StoreOptions, Transaction,
+};
+
+pub const TABLE: TableId = TableId(1);
+
+/// Table 1 has the columns, all tables but number 9 are open.
+#[derive(Default)]
+pub struct Columns(pub Vec<Arc<Column>>);
+
+impl Schema for Columns {
+    fn is_open(&self, table: TableId) -> bool {
+        table != TableId(9)
+    }
+
+    fn columns(&self, table: TableId) -> &[Arc<Column>] {
+        if table == TABLE { &self.0 } else { &[] }
+    }
+}
+
+pub type Db = Arc<Store<Columns>>;
+pub type Txn = Transaction<Columns, Db>;
+pub type Snap = Snapshot<Columns, Db>;
+
+pub fn store(generation_bytes: usize) -> Db {
+    let options = StoreOptions { generation_bytes, ..StoreOptions::default() };
+    let log = Arc::new(NoLog::new(Timestamp::ZERO));
+    Arc::new(Store::new(log, Columns::default(), Timestamp::ZERO, options).unwrap())
+}
+
+pub fn begin(db: &Db) -> Txn {
+    Transaction::begin(Arc::clone(db))
+}
+
+pub fn snapshot(db: &Db) -> Snap {
+    Snapshot::begin(Arc::clone(db))
+}
+
+pub fn commit(txn: Txn) -> Result<Timestamp, CommitError> {
+    txn.commit(Durability::Buffered)
+}
+
+pub fn put(db: &Db, key: &[u8], value: &[u8]) -> Result<Timestamp, CommitError> {
+    let mut txn = begin(db);
+    txn.put(TABLE, key, value, &[])?;
+    commit(txn)
+}
+
+pub fn get(snapshot: &Snap, key: &[u8]) -> Option<Vec<u8>> {
+    snapshot.reader().get(TABLE, key).map(|version| version.value().to_vec())
+}
