@@ -1,0 +1,10 @@
+//! The commands at work on small checkouts of their own.
+
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod models;
+#[cfg(test)]
+mod teeth;
