@@ -1,0 +1,49 @@
+//! Std's threads under their own names.
+
+use std::cell::Cell;
+use std::hash::{Hash, Hasher};
+
+pub(crate) use std::thread::{Builder, JoinHandle, sleep, spawn, yield_now};
+
+thread_local! {
+    /// The thread's number, or `UNKNOWN`. Constant and without a destructor: reading it is a load,
+    /// at any time of the thread's life.
+    static HINT: Cell<usize> = const { Cell::new(UNKNOWN) };
+}
+
+const UNKNOWN: usize = usize::MAX;
+
+#[inline]
+pub(crate) fn hint() -> usize {
+    let hint = HINT.get();
+    if hint == UNKNOWN { first_hint() } else { hint }
+}
+
+/// Std numbers its threads one by one, and shows the number to hashers only.
+#[cold]
+fn first_hint() -> usize {
+    let mut number = Number(0);
+    std::thread::current().id().hash(&mut number);
+    let hint = number.finish() as usize & (UNKNOWN >> 1);
+    HINT.set(hint);
+    hint
+}
+
+/// Keeps what it is fed, rather than mixing it.
+struct Number(u64);
+
+impl Hasher for Number {
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 ^= number;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
