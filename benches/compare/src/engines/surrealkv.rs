@@ -1,0 +1,148 @@
+//! surrealkv 1.2: `Tree`, snapshot isolation with optimistic conflict detection.
+//!
+//! - Commits are asynchronous: a task of a tokio runtime groups them. A blocking `put` drives its
+//!   future on the calling thread; the in-flight workload drives many futures on one thread.
+//! - `Sync` is `Durability::Immediate`, `Buffered` is `Durability::Eventual`.
+//! - `with_wal_preallocation(true)`, which its documentation gives for small durable commits: on a
+//!   quiet device one thread reached 0.8 of the probed rate with it, 0.6 without.
+//! - Write-only transactions where nothing is read; values stay in the tree (no value log, as by
+//!   default for 150 bytes).
+//! - Blocks of 64 KiB, as by default: blocks of 4 KiB brought nothing, neither for point reads nor
+//!   for ranges.
+//! - `settle` is `compact_range` over everything, the memtables flushed first.
+
+use std::path::Path;
+use std::sync::Mutex;
+
+use futures_util::future::join_all;
+use surrealkv::{CompactRangeOptions, LSMIterator, Mode, Options, Transaction, Tree, TreeBuilder};
+use tokio::runtime::Runtime;
+
+use crate::Result;
+use crate::engine::{Durability, Engine, Record, Snapshot};
+
+/// An open surrealkv tree and the runtime its commits run on.
+pub(super) struct SurrealKv {
+    runtime: Runtime,
+    tree: Tree,
+}
+
+impl SurrealKv {
+    pub(super) fn open(directory: &Path) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()?;
+        let options = Options::new()
+            .with_path(directory.to_path_buf())
+            .with_block_cache_capacity(super::CACHE_BYTES as u64)
+            .with_wal_preallocation(true)
+            .without_compression();
+        let tree = {
+            let _context = runtime.enter();
+            TreeBuilder::with_options(options).build()?
+        };
+        Ok(Self { runtime, tree })
+    }
+
+    fn transaction(
+        &self,
+        records: &mut dyn Iterator<Item = Record<'_>>,
+        durability: Durability,
+    ) -> Result<Transaction> {
+        let mut transaction = self.tree.begin_with_mode(Mode::WriteOnly)?;
+        transaction.set_durability(match durability {
+            Durability::Sync => surrealkv::Durability::Immediate,
+            Durability::Buffered => surrealkv::Durability::Eventual,
+        });
+        for record in records {
+            transaction.set(&record.key[..], record.value)?;
+        }
+        Ok(transaction)
+    }
+}
+
+impl Engine for SurrealKv {
+    fn put(&self, record: Record<'_>, durability: Durability) -> Result<()> {
+        self.put_batch(&mut std::iter::once(record), durability)
+    }
+
+    fn put_batch(
+        &self,
+        records: &mut dyn Iterator<Item = Record<'_>>,
+        durability: Durability,
+    ) -> Result<()> {
+        let mut transaction = self.transaction(records, durability)?;
+        self.runtime.block_on(transaction.commit())?;
+        Ok(())
+    }
+
+    fn put_in_flight(
+        &self,
+        records: &mut (dyn Iterator<Item = Record<'_>> + Send),
+        depth: usize,
+    ) -> Result<bool> {
+        // One thread polls all lanes, so the lock is never contended.
+        let records = Mutex::new(records);
+        let lane = || async {
+            loop {
+                let next = records.lock().map_err(|_| "poisoned")?.next();
+                let Some(record) = next else { return Ok(()) };
+                self.transaction(&mut std::iter::once(record), Durability::Sync)?
+                    .commit()
+                    .await?;
+            }
+        };
+        let lanes: Vec<Result<()>> = self.runtime.block_on(join_all((0..depth).map(|_| lane())));
+        lanes.into_iter().collect::<Result<()>>()?;
+        Ok(true)
+    }
+
+    fn settle(&self) -> Result<()> {
+        let _context = self.runtime.enter();
+        let options = CompactRangeOptions {
+            flush_memtable: true,
+            ..Default::default()
+        };
+        self.tree.compact_range(None, None, &options)?;
+        Ok(())
+    }
+
+    fn read(&self, body: &mut dyn FnMut(&dyn Snapshot) -> Result<()>) -> Result<()> {
+        body(&View {
+            transaction: self.tree.begin_with_mode(Mode::ReadOnly)?,
+        })
+    }
+
+    fn close(self: Box<Self>) -> Result<()> {
+        self.runtime.block_on(self.tree.close())?;
+        Ok(())
+    }
+}
+
+struct View {
+    transaction: Transaction,
+}
+
+impl Snapshot for View {
+    fn get(&self, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        let value = self.transaction.get(key)?;
+        if let Some(value) = &value {
+            see(value);
+        }
+        Ok(value.is_some())
+    }
+
+    fn range(&self, from: &[u8], count: usize, see: &mut dyn FnMut(&[u8], &[u8])) -> Result<usize> {
+        let mut entries = self.transaction.range(from, &[0xff; 32])?;
+        entries.seek_first()?;
+        let mut seen = 0;
+        while seen < count && entries.valid() {
+            see(entries.key().user_key(), &entries.value_ref()?);
+            seen += 1;
+            if seen < count {
+                entries.next()?;
+            }
+        }
+        Ok(seen)
+    }
+}

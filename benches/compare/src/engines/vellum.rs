@@ -1,0 +1,125 @@
+//! Vellum, with its default options: one table.
+//!
+//! - Transactions have snapshot isolation; conflicts are detected at commit.
+//! - `Sync` and `Buffered` are its own two durabilities; the latter survives SIGKILL by writing into
+//!   mapped files.
+//! - The in-flight workload keeps up to so many `CommitHandle`s and waits for the oldest.
+//! - A snapshot is one `ReadTransaction`; values are lent.
+
+use std::collections::VecDeque;
+use std::path::Path;
+
+use vellum::{CommitHandle, Database, ReadTransaction, Table};
+
+use crate::Result;
+use crate::engine::{Durability, Engine, Record, Snapshot};
+
+/// An open database and its table.
+pub(super) struct Vellum {
+    database: Database,
+    records: Table,
+}
+
+impl Vellum {
+    pub(super) fn open(directory: &Path) -> Result<Self> {
+        let database = Database::open(directory)?;
+        let records = database.table("records")?;
+        Ok(Self { database, records })
+    }
+
+    fn commit(
+        &self,
+        records: &mut dyn Iterator<Item = Record<'_>>,
+        durability: Durability,
+    ) -> Result<CommitHandle> {
+        let durability = match durability {
+            Durability::Sync => vellum::Durability::Sync,
+            Durability::Buffered => vellum::Durability::Buffered,
+        };
+        let mut transaction = self.database.begin()?;
+        for record in records {
+            transaction.insert(&self.records, record.key, record.value)?;
+        }
+        Ok(transaction.commit_with(durability)?)
+    }
+}
+
+impl Engine for Vellum {
+    fn put(&self, record: Record<'_>, durability: Durability) -> Result<()> {
+        self.put_batch(&mut std::iter::once(record), durability)
+    }
+
+    fn put_batch(
+        &self,
+        records: &mut dyn Iterator<Item = Record<'_>>,
+        durability: Durability,
+    ) -> Result<()> {
+        Ok(self.commit(records, durability)?.wait()?)
+    }
+
+    fn put_in_flight(
+        &self,
+        records: &mut (dyn Iterator<Item = Record<'_>> + Send),
+        depth: usize,
+    ) -> Result<bool> {
+        let mut waiting: VecDeque<CommitHandle> = VecDeque::with_capacity(depth);
+        for record in records {
+            if waiting.len() == depth
+                && let Some(oldest) = waiting.pop_front()
+            {
+                oldest.wait()?;
+                // One sync settles many.
+                while let Some(next) = waiting.front()
+                    && next.try_wait()?
+                {
+                    waiting.pop_front();
+                }
+            }
+            waiting.push_back(self.commit(&mut std::iter::once(record), Durability::Sync)?);
+        }
+        for handle in waiting {
+            handle.wait()?;
+        }
+        Ok(true)
+    }
+
+    fn settle(&self) -> Result<()> {
+        Ok(self.database.sync()?)
+    }
+
+    fn read(&self, body: &mut dyn FnMut(&dyn Snapshot) -> Result<()>) -> Result<()> {
+        body(&View {
+            snapshot: self.database.begin_read()?,
+            records: &self.records,
+        })
+    }
+
+    fn close(self: Box<Self>) -> Result<()> {
+        Ok(self.database.close()?)
+    }
+}
+
+struct View<'a> {
+    snapshot: ReadTransaction,
+    records: &'a Table,
+}
+
+impl Snapshot for View<'_> {
+    fn get(&self, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        let value = self.snapshot.get(self.records, key)?;
+        if let Some(value) = &value {
+            see(value);
+        }
+        Ok(value.is_some())
+    }
+
+    fn range(&self, from: &[u8], count: usize, see: &mut dyn FnMut(&[u8], &[u8])) -> Result<usize> {
+        let mut seen = 0;
+        for entry in self.snapshot.range(self.records, from..)?.take(count) {
+            let (key, value) = entry?;
+            see(&key, &value);
+            seen += 1;
+        }
+        Ok(seen)
+    }
+}
