@@ -29,14 +29,18 @@ const UNIT: usize = 8;
 const FIRST: usize = 64;
 
 /// A node's place in its arena, in bytes; zero is no place.
-pub(crate) struct At<T> {
+pub struct At<T> {
     byte: u64,
     kind: PhantomData<fn() -> T>,
 }
 
-pub(crate) type EntryAt = At<Entry>;
-pub(crate) type VersionAt = At<VersionHead>;
-pub(crate) type CellAt = At<AtomicU64>;
+/// The place of a key's entry.
+pub type EntryAt = At<Entry>;
+/// The place of a version.
+pub type VersionAt = At<VersionHead>;
+/// The place of a commit's cell.
+pub type CellAt = At<AtomicU64>;
+/// The place of a list node.
 pub(crate) type ListedAt = At<Listed>;
 
 impl<T> Clone for At<T> {
@@ -58,7 +62,10 @@ impl<T> At<T> {
     /// Rule 2 rests on the callers: `node`, `generation`, `order` and `run` store words made by
     /// [`At::word`] in atomics that belong to the same generation, and read them back here.
     pub(crate) fn from_word(word: u64) -> Option<Self> {
-        (word != 0).then_some(Self { byte: word, kind: PhantomData })
+        (word != 0).then_some(Self {
+            byte: word,
+            kind: PhantomData,
+        })
     }
 
     /// The word that stands for this place.
@@ -79,7 +86,7 @@ impl<T> At<T> {
 
 /// Bytes of an arena that belong to one committer.
 #[derive(Debug, Default)]
-pub(crate) struct Room {
+pub struct Room {
     at: usize,
     end: usize,
 }
@@ -106,6 +113,7 @@ impl Room {
 pub(crate) struct Arena {
     region: Region,
     next: AtomicUsize,
+    #[expect(clippy::vec_box, reason = "versions hold the records' addresses")]
     large: Mutex<Vec<Box<LargeRecord>>>,
 }
 
@@ -181,7 +189,10 @@ impl Arena {
                 to = to.add(part.len());
             }
         }
-        Some(At { byte: at as u64, kind: PhantomData })
+        Some(At {
+            byte: at as u64,
+            kind: PhantomData,
+        })
     }
 
     fn node<T>(&self, at: At<T>) -> &T {
@@ -285,7 +296,11 @@ impl Arena {
     /// Asks the processor for the cache lines of a node that will be read soon.
     pub(crate) fn prefetch<T>(&self, at: At<T>, lines: usize) {
         for line in 0..lines {
-            prefetch(self.region.as_ptr().wrapping_add(at.byte as usize + 64 * line));
+            prefetch(
+                self.region
+                    .as_ptr()
+                    .wrapping_add(at.byte as usize + 64 * line),
+            );
         }
     }
 }

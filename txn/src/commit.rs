@@ -100,7 +100,12 @@ impl<'a, S: Schema> Commit<'a, S> {
         at: Timestamp,
         scratch: &'a mut Scratch,
     ) -> Self {
-        Self { store, pin, at, scratch }
+        Self {
+            store,
+            pin,
+            at,
+            scratch,
+        }
     }
 
     pub(crate) fn run(mut self, durability: Durability) -> Result<Timestamp, CommitError> {
@@ -109,14 +114,21 @@ impl<'a, S: Schema> Commit<'a, S> {
             self.scratch.payload.write(table, key, body);
         }
         let log = self.store.log();
-        let mut prepared = self.scratch.payload.with_pieces(|pieces| log.prepare(pieces))?;
+        let mut prepared = self
+            .scratch
+            .payload
+            .with_pieces(|pieces| log.prepare(pieces))?;
         loop {
             match self.pass(prepared, durability)? {
                 Passage::Committed(at) => {
                     self.count();
                     return Ok(at);
                 }
-                Passage::Full { generation, bytes, prepared: still } => {
+                Passage::Full {
+                    generation,
+                    bytes,
+                    prepared: still,
+                } => {
                     if let Err(error) = self.store.seal(generation, bytes) {
                         log.cancel(still);
                         return Err(error);
@@ -128,11 +140,7 @@ impl<'a, S: Schema> Commit<'a, S> {
     }
 
     /// One passage through the gate.
-    fn pass(
-        &mut self,
-        prepared: Prepared,
-        durability: Durability,
-    ) -> Result<Passage, CommitError> {
+    fn pass(&mut self, prepared: Prepared, durability: Durability) -> Result<Passage, CommitError> {
         let registry = self.store.registry();
         let claim = registry.claim(self.pin);
         let inside = self.store.gate().enter(registry.slots(), claim);
@@ -146,7 +154,11 @@ impl<'a, S: Schema> Commit<'a, S> {
                 drop(inside);
                 let bytes = room_for(&self.scratch.writes);
                 let generation = generation.number();
-                return Ok(Passage::Full { generation, bytes, prepared });
+                return Ok(Passage::Full {
+                    generation,
+                    bytes,
+                    prepared,
+                });
             }
             Err(error) => {
                 self.take_back(generation, &rows);
@@ -183,7 +195,9 @@ impl<'a, S: Schema> Commit<'a, S> {
     ) -> Result<Option<Option<CellAt>>, CommitError> {
         self.scratch.installed.clear();
         let with_rows = check_schema(&**view.schema(), &self.scratch.writes)?;
-        let Some(mut room) = self.take_room(generation) else { return Ok(None) };
+        let Some(mut room) = self.take_room(generation) else {
+            return Ok(None);
+        };
         let installed = self.install_all(view, generation, with_rows, &mut room);
         // Also after a conflict: what is left serves the next attempt.
         self.scratch.room = (generation.number(), room);
@@ -203,22 +217,30 @@ impl<'a, S: Schema> Commit<'a, S> {
         room: &mut Room,
     ) -> Result<Option<CellAt>, CommitError> {
         let cell = match with_rows || self.scratch.writes.len() > 1 {
-            true => Some(generation.arena().place_cell(room).ok_or_else(no_room)?),
+            true => Some(generation.place_cell(room).ok_or_else(no_room)?),
             false => None,
         };
         let own = self.store.registry().view(self.pin).active().number();
         let shard = Slots::<Scratch>::number(self.store.registry().claim(self.pin));
         for (table, key, body) in self.scratch.writes.iter() {
             let hashed = generation.hashed(table, key);
-            let conflict = |winner| CommitError::Conflict { table, key: key.into(), winner };
+            let conflict = |winner| CommitError::Conflict {
+                table,
+                key: key.into(),
+                winner,
+            };
             check_older(view, own, hashed, self.at).map_err(conflict)?;
-            let entry = generation.entry_or_insert(hashed, room).ok_or_else(no_room)?;
+            let entry = generation
+                .entry_or_insert(hashed, room)
+                .ok_or_else(no_room)?;
             if !generation.list(entry, shard, room) {
                 return Err(no_room());
             }
             // Before a version is placed, so that conflicts do not fill the arena.
             generation.check_head(entry, self.at).map_err(conflict)?;
-            let version = generation.place_version(room, cell, body).ok_or_else(no_room)?;
+            let version = generation
+                .place_version(room, cell, body)
+                .ok_or_else(no_room)?;
             loop {
                 match generation.try_install(entry, version, self.at) {
                     Install::Done => break,
@@ -239,7 +261,7 @@ impl<'a, S: Schema> Commit<'a, S> {
             return Some(room);
         }
         let several = ROOM_BYTES.min(generation.arena().capacity() / 64);
-        generation.arena().claim(bytes.max(several))
+        generation.claim(bytes.max(several))
     }
 
     /// Rule 4. Rows become readable here; they are in no snapshot before the cell is stored.
@@ -279,15 +301,26 @@ impl<'a, S: Schema> Commit<'a, S> {
         let Some((_, only)) = self.scratch.installed.first() else {
             unreachable!("an empty write set is not committed")
         };
-        let mut steps = Stamping { generation, cell, only: *only, visible: self.store.visible_word() };
+        let mut steps = Stamping {
+            generation,
+            cell,
+            only: *only,
+            visible: self.store.visible_word(),
+        };
         let log = self.store.log();
         let payload = &self.scratch.payload;
-        let appended = payload
-            .with_pieces(|pieces| log.append(prepared, pieces, durability, &mut steps))?;
+        let appended =
+            payload.with_pieces(|pieces| log.append(prepared, pieces, durability, &mut steps))?;
         appended.ok_or_else(|| {
             let first = self.scratch.writes.iter().next();
-            let (table, key) = first.map(|(table, key, _)| (table, key)).unwrap_or_default();
-            CommitError::Conflict { table, key: key.into(), winner: None }
+            let (table, key) = first
+                .map(|(table, key, _)| (table, key))
+                .unwrap_or_default();
+            CommitError::Conflict {
+                table,
+                key: key.into(),
+                winner: None,
+            }
         })
     }
 
@@ -301,7 +334,7 @@ impl<'a, S: Schema> Commit<'a, S> {
     ) {
         if cell.is_some() {
             for (_, version) in &self.scratch.installed {
-                generation.arena().version(*version).set_stamp(Stamp::At(at).encode());
+                generation.commit_version(*version, at);
             }
         }
         for (array, row) in rows {
@@ -323,7 +356,7 @@ impl<'a, S: Schema> Commit<'a, S> {
     /// generation.
     fn tidy(&mut self, generation: &Generation) {
         self.scratch.commits = self.scratch.commits.wrapping_add(1);
-        if self.scratch.commits % BACKLOG_EVERY == 0
+        if self.scratch.commits.is_multiple_of(BACKLOG_EVERY)
             && generation.order().backlog(generation.arena()) > BACKLOG_MAX
         {
             drop(generation.order().sorted(generation.arena()));
@@ -332,12 +365,18 @@ impl<'a, S: Schema> Commit<'a, S> {
 
     fn count(&self) {
         let registry = self.store.registry();
-        registry.slots().slot(registry.claim(self.pin)).count_commit();
+        registry
+            .slots()
+            .slot(registry.claim(self.pin))
+            .count_commit();
     }
 
     fn count_conflict(&self) {
         let registry = self.store.registry();
-        registry.slots().slot(registry.claim(self.pin)).count_conflict();
+        registry
+            .slots()
+            .slot(registry.claim(self.pin))
+            .count_conflict();
     }
 }
 
@@ -357,11 +396,9 @@ impl Sequenced for Stamping<'_> {
     }
 
     fn stamp(&mut self, at: Timestamp) {
-        let arena = self.generation.arena();
         match self.cell {
-            // Release: who sees the commit sees its versions and rows.
-            Some(cell) => arena.cell(cell).store(at.0, Ordering::Release),
-            None => arena.version(self.only).set_stamp(Stamp::At(at).encode()),
+            Some(cell) => self.generation.commit_cell(cell, at),
+            None => self.generation.commit_version(self.only, at),
         }
         // Release: who starts a snapshot at `at` sees the stamp above, and those before it, which
         // were made in this mutex.
@@ -395,7 +432,11 @@ fn check_schema<S: Schema>(schema: &S, writes: &WriteSet) -> Result<bool, Commit
                 let (expected, found) = (column.rows().dimension(), components.len() / 4);
                 if expected != found {
                     let column = column.name().to_owned();
-                    return Err(CommitError::Dimension { column, expected, found });
+                    return Err(CommitError::Dimension {
+                        column,
+                        expected,
+                        found,
+                    });
                 }
                 rows = true;
             }
@@ -411,7 +452,10 @@ fn check_older<S>(
     key: HashedKey<'_>,
     at: Timestamp,
 ) -> Result<(), Option<Timestamp>> {
-    let since = view.sealed().iter().take_while(|sealed| sealed.number() >= own);
+    let since = view
+        .sealed()
+        .iter()
+        .take_while(|sealed| sealed.number() >= own);
     for generation in since {
         if let Some(newest) = generation.newest(key)
             && newest > at

@@ -46,15 +46,36 @@ pub enum CommitError {
 impl fmt::Display for CommitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Conflict { table, winner: Some(at), .. } => {
-                write!(f, "a key of table {table} was committed at {at}, after the snapshot")
+            Self::Conflict {
+                table,
+                winner: Some(at),
+                ..
+            } => {
+                write!(
+                    f,
+                    "a key of table {table} was committed at {at}, after the snapshot"
+                )
             }
-            Self::Conflict { table, winner: None, .. } => {
-                write!(f, "a key of table {table} is being committed by another transaction")
+            Self::Conflict {
+                table,
+                winner: None,
+                ..
+            } => {
+                write!(
+                    f,
+                    "a key of table {table} is being committed by another transaction"
+                )
             }
             Self::TableDropped(table) => write!(f, "table {table} was dropped"),
-            Self::Dimension { column, expected, found } => {
-                write!(f, "column {column}: {found} dimensions where the index has {expected}")
+            Self::Dimension {
+                column,
+                expected,
+                found,
+            } => {
+                write!(
+                    f,
+                    "column {column}: {found} dimensions where the index has {expected}"
+                )
             }
             Self::TooLarge { bytes, limit } => {
                 write!(f, "a commit of {bytes} bytes; the limit is {limit}")

@@ -50,7 +50,10 @@ pub(crate) struct Inside<'a, X: Default> {
 impl<X: Default> Drop for Inside<'_, X> {
     fn drop(&mut self) {
         // Release: who closes the gate sees what was done inside.
-        self.slots.slot(self.claim).inside.store(0, Ordering::Release);
+        self.slots
+            .slot(self.claim)
+            .inside
+            .store(0, Ordering::Release);
     }
 }
 
@@ -87,7 +90,10 @@ impl Gate {
     pub(crate) fn close<X: Default>(&self, slots: &Slots<X>) -> Closed<'_> {
         let turn = self.turnstile.lock();
         self.closed.0.store(1, Ordering::Relaxed);
-        let closed = Closed { gate: self, _turn: turn };
+        let closed = Closed {
+            gate: self,
+            _turn: turn,
+        };
         fence(Ordering::SeqCst);
         for slot in slots.iter() {
             let mut looks = 0u32;
@@ -95,7 +101,11 @@ impl Gate {
             while slot.inside.load(Ordering::Acquire) != 0 {
                 // Rule 2: it is a matter of a microsecond, unless its thread lost the processor.
                 looks += 1;
-                if looks < 64 { hint::spin_loop() } else { thread::yield_now() }
+                if looks < 64 {
+                    hint::spin_loop()
+                } else {
+                    thread::yield_now()
+                }
             }
         }
         closed

@@ -16,6 +16,7 @@
 //! 6. Hashes are seeded per store, so that nobody can aim keys at one bucket.
 
 use std::io;
+use std::ops::Bound;
 
 use vellum_base::{TableId, Timestamp, checksum_seeded};
 use vellum_sync::AtomicArray;
@@ -24,6 +25,7 @@ use vellum_sync::atomic::Ordering;
 use crate::arena::{Arena, CellAt, EntryAt, Room, VersionAt, prefetch};
 use crate::node::{Body, Entry, VersionHead};
 use crate::order::Order;
+use crate::range::Range;
 use crate::stamp::Stamp;
 
 const PLACE_BITS: u32 = 48;
@@ -42,7 +44,7 @@ pub struct GenerationOptions {
 
 /// A key with its hash.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct HashedKey<'a> {
+pub struct HashedKey<'a> {
     pub(crate) table: TableId,
     pub(crate) key: &'a [u8],
     pub(crate) hash: u64,
@@ -51,7 +53,11 @@ pub(crate) struct HashedKey<'a> {
 impl<'a> HashedKey<'a> {
     pub(crate) fn new(seed: u64, table: TableId, key: &'a [u8]) -> Self {
         let table_seed = seed ^ u64::from(table.0).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        Self { table, key, hash: checksum_seeded(table_seed, key) }
+        Self {
+            table,
+            key,
+            hash: checksum_seeded(table_seed, key),
+        }
     }
 }
 
@@ -103,6 +109,12 @@ impl Generation {
         self.arena.used()
     }
 
+    /// Claims room in the arena for a commit; `None` when the generation is full.
+    #[must_use]
+    pub fn claim(&self, bytes: usize) -> Option<Room> {
+        self.arena.claim(bytes)
+    }
+
     pub(crate) fn arena(&self) -> &Arena {
         &self.arena
     }
@@ -111,7 +123,9 @@ impl Generation {
         &self.order
     }
 
-    pub(crate) fn hashed<'a>(&self, table: TableId, key: &'a [u8]) -> HashedKey<'a> {
+    /// The key with its hash in this generation's store.
+    #[must_use]
+    pub fn hashed<'a>(&self, table: TableId, key: &'a [u8]) -> HashedKey<'a> {
         HashedKey::new(self.seed, table, key)
     }
 
@@ -147,7 +161,7 @@ impl Generation {
     ///
     /// The bucket's word is loaded with Acquire, which pairs with the Release of the
     /// compare-and-swap in [`Generation::entry_or_insert`].
-    pub(crate) fn find(&self, key: HashedKey<'_>) -> Option<EntryAt> {
+    pub fn find(&self, key: HashedKey<'_>) -> Option<EntryAt> {
         let word = self.bucket(key.hash).load(Ordering::Acquire);
         if word & tag(key.hash) == 0 {
             return None;
@@ -180,12 +194,12 @@ impl Generation {
     }
 
     /// Room that [`Generation::entry_or_insert`] and [`Generation::list`] need at most.
-    pub(crate) const fn entry_room(key_len: usize) -> usize {
+    pub const fn entry_room(key_len: usize) -> usize {
         Arena::entry_bytes(key_len) + Arena::listed_bytes()
     }
 
     /// The key's entry, placed in `room` if there is none; `None` if the room is too small.
-    pub(crate) fn entry_or_insert(&self, key: HashedKey<'_>, room: &mut Room) -> Option<EntryAt> {
+    pub fn entry_or_insert(&self, key: HashedKey<'_>, room: &mut Room) -> Option<EntryAt> {
         let bucket = self.bucket(key.hash);
         let mut word = bucket.load(Ordering::Acquire);
         let mut first = EntryAt::from_word(word & PLACE_MASK);
@@ -204,7 +218,9 @@ impl Generation {
                 Ordering::AcqRel,
                 Ordering::Acquire,
             );
-            let Err(newer) = swapped else { return Some(placed) };
+            let Err(newer) = swapped else {
+                return Some(placed);
+            };
             let before = first;
             word = newer;
             first = EntryAt::from_word(word & PLACE_MASK);
@@ -215,7 +231,7 @@ impl Generation {
     }
 
     /// Lists the entry for the order unless somebody has (rule 4). `false` if the room is too small.
-    pub(crate) fn list(&self, entry: EntryAt, shard: usize, room: &mut Room) -> bool {
+    pub fn list(&self, entry: EntryAt, shard: usize, room: &mut Room) -> bool {
         if self.arena.entry(entry).is_listed() {
             return true;
         }
@@ -227,7 +243,7 @@ impl Generation {
     }
 
     /// Places a pending version; `cell` decides it, or its own stamp does.
-    pub(crate) fn place_version(
+    pub fn place_version(
         &self,
         room: &mut Room,
         cell: Option<CellAt>,
@@ -240,7 +256,8 @@ impl Generation {
                 cell: cell.units(),
             },
         };
-        self.arena.place_version(room, VersionHead::new(stamp.encode(), body), body)
+        self.arena
+            .place_version(room, VersionHead::new(stamp.encode(), body), body)
     }
 
     /// The head of a chain, if a writer with this snapshot may replace it; else the winner.
@@ -257,29 +274,58 @@ impl Generation {
         }
     }
 
+    /// Places a commit's cell, pending. `None` if the room is too small.
+    pub fn place_cell(&self, room: &mut Room) -> Option<CellAt> {
+        self.arena.place_cell(room)
+    }
+
+    /// Commits every version of the cell. Release: who sees the timestamp sees the versions, and
+    /// the rows, that were installed before.
+    pub fn commit_cell(&self, cell: CellAt, at: Timestamp) {
+        self.arena.cell(cell).store(at.0, Ordering::Release);
+    }
+
+    /// Commits a version without a cell, or copies what its cell says.
+    pub fn commit_version(&self, version: VersionAt, at: Timestamp) {
+        self.arena
+            .version(version)
+            .set_stamp(Stamp::At(at).encode());
+    }
+
+    /// The keys of a table with their versions as of `at`, in this generation alone.
+    #[must_use]
+    pub fn range(&self, at: Timestamp, table: TableId) -> Range<'_> {
+        Range::new(
+            std::iter::once(self),
+            at,
+            table,
+            Bound::Unbounded,
+            Bound::Unbounded,
+        )
+    }
+
     /// One attempt to make `version` the head of its chain (rule 2).
-    pub(crate) fn try_install(
-        &self,
-        entry: EntryAt,
-        version: VersionAt,
-        snapshot: Timestamp,
-    ) -> Install {
+    pub fn try_install(&self, entry: EntryAt, version: VersionAt, snapshot: Timestamp) -> Install {
         let head = match self.check_head(entry, snapshot) {
             Ok(head) => head,
             Err(winner) => return Install::Conflict(winner),
         };
         self.arena.version(version).set_older(head);
-        if self.arena.entry(entry).swap_head(head, version) { Install::Done } else { Install::Retry }
+        if self.arena.entry(entry).swap_head(head, version) {
+            Install::Done
+        } else {
+            Install::Retry
+        }
     }
 
     /// Takes an installed version back (rule 3).
-    pub(crate) fn take_back(&self, entry: EntryAt, version: VersionAt) {
+    pub fn take_back(&self, entry: EntryAt, version: VersionAt) {
         let older = self.arena.version(version).older();
         self.arena.entry(entry).restore_head(version, older);
     }
 
     /// When the version was committed; `None` while it is pending.
-    pub(crate) fn committed_at(&self, version: VersionAt) -> Option<Timestamp> {
+    pub fn committed_at(&self, version: VersionAt) -> Option<Timestamp> {
         match Stamp::decode(self.arena.version(version).stamp()) {
             Stamp::At(at) => Some(at),
             Stamp::InCell { cell, .. } => self.cell_says(cell),
@@ -295,7 +341,7 @@ impl Generation {
     }
 
     /// The newest version of the entry that was committed no later than `at`.
-    pub(crate) fn version_at(&self, entry: EntryAt, at: Timestamp) -> Option<(VersionAt, Timestamp)> {
+    pub fn version_at(&self, entry: EntryAt, at: Timestamp) -> Option<(VersionAt, Timestamp)> {
         let mut next = self.arena.entry(entry).head();
         while let Some(version) = next {
             if let Some(committed) = self.committed_at(version)

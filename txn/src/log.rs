@@ -115,7 +115,10 @@ impl NoLog {
     /// A log whose last timestamp was `last`.
     #[must_use]
     pub fn new(last: Timestamp) -> Self {
-        Self { last: Mutex::new(last), settled: AtomicU64::new(last.0) }
+        Self {
+            last: Mutex::new(last),
+            settled: AtomicU64::new(last.0),
+        }
     }
 }
 

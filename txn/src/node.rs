@@ -16,7 +16,7 @@ use vellum_sync::cell::Witness;
 use crate::arena::{EntryAt, ListedAt, VersionAt};
 
 /// A key of a table in a generation. The key's bytes follow it in the arena.
-pub(crate) struct Entry {
+pub struct Entry {
     next: AtomicU64,
     head: AtomicU64,
     pub(crate) hash: u32,
@@ -47,7 +47,8 @@ impl Entry {
 
     /// Before publication only.
     pub(crate) fn set_next(&self, next: Option<EntryAt>) {
-        self.next.store(next.map_or(0, EntryAt::word), Ordering::Relaxed);
+        self.next
+            .store(next.map_or(0, EntryAt::word), Ordering::Relaxed);
     }
 
     /// The newest version. Acquire: pairs with [`Entry::swap_head`], so that the version's bytes
@@ -59,14 +60,17 @@ impl Entry {
     /// Replaces `old` by `new` if it still is the head. Release: publishes the new version.
     pub(crate) fn swap_head(&self, old: Option<VersionAt>, new: VersionAt) -> bool {
         let old = old.map_or(0, VersionAt::word);
-        self.head.compare_exchange(old, new.word(), Ordering::AcqRel, Ordering::Acquire).is_ok()
+        self.head
+            .compare_exchange(old, new.word(), Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
     }
 
     /// Takes the own pending head back. A plain store: nobody swaps a pending head. Release: who
     /// reads the restored head sees it as its first installer published it.
     pub(crate) fn restore_head(&self, own: VersionAt, older: Option<VersionAt>) {
         debug_assert!(self.head() == Some(own));
-        self.head.store(older.map_or(0, VersionAt::word), Ordering::Release);
+        self.head
+            .store(older.map_or(0, VersionAt::word), Ordering::Release);
     }
 
     /// Whether some list node for this entry is on a list. Acquire and Release: who sees the mark
@@ -89,7 +93,7 @@ const KIND_MASK: u64 = 3 << 62;
 
 /// A version without its bytes, which follow in the arena: the value, then the encoded vectors; or
 /// the address of a [`LargeRecord`].
-pub(crate) struct VersionHead {
+pub struct VersionHead {
     stamp: AtomicU64,
     older: AtomicU64,
     meta: u64,
@@ -132,7 +136,8 @@ impl VersionHead {
 
     /// Before publication only.
     pub(crate) fn set_older(&self, older: Option<VersionAt>) {
-        self.older.store(older.map_or(0, VersionAt::word), Ordering::Relaxed);
+        self.older
+            .store(older.map_or(0, VersionAt::word), Ordering::Relaxed);
     }
 
     pub(crate) fn is_delete(&self) -> bool {
@@ -154,15 +159,23 @@ impl VersionHead {
 
 /// What a version holds.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Body<'a> {
-    Put { value: &'a [u8], vectors: &'a [u8] },
+pub enum Body<'a> {
+    /// A record.
+    Put {
+        /// The value.
+        value: &'a [u8],
+        /// The encoded vectors.
+        vectors: &'a [u8],
+    },
+    /// A record kept outside the arena.
     Large(&'a LargeRecord),
+    /// A deletion.
     Delete,
 }
 
 /// A record too large for an arena; shared with the write set it came from.
 #[derive(Clone, Debug)]
-pub(crate) struct LargeRecord {
+pub struct LargeRecord {
     pub(crate) value: Arc<[u8]>,
     pub(crate) vectors: Arc<[u8]>,
 }
@@ -197,7 +210,8 @@ impl Listed {
 
     /// Before publication only.
     pub(crate) fn set_next(&self, next: Option<ListedAt>, depth: u64) {
-        self.next.store(next.map_or(0, ListedAt::word), Ordering::Relaxed);
+        self.next
+            .store(next.map_or(0, ListedAt::word), Ordering::Relaxed);
         self.depth.store(depth, Ordering::Relaxed);
     }
 }

@@ -69,9 +69,16 @@ pub(crate) struct Order {
 impl Order {
     pub(crate) fn new() -> Self {
         let lists = scaled(LISTS, 1);
-        let sorted = Sorted { runs: Vec::new(), covered: vec![None; lists] };
+        let sorted = Sorted {
+            runs: Vec::new(),
+            covered: vec![None; lists],
+        };
         Self {
-            lists: (0..lists).map(|_| List { top: AtomicU64::new(0) }).collect(),
+            lists: (0..lists)
+                .map(|_| List {
+                    top: AtomicU64::new(0),
+                })
+                .collect(),
             sorted: ArcSwap::new(vellum_sync::Arc::new(sorted)),
         }
     }
@@ -86,7 +93,9 @@ impl Order {
     ) -> bool {
         let listed = Listed::new(entry);
         listed.witness.write();
-        let Some(placed) = arena.place_listed(room, listed) else { return false };
+        let Some(placed) = arena.place_listed(room, listed) else {
+            return false;
+        };
         let list = &self.lists[shard % self.lists.len()];
         let mut top = list.top();
         loop {
@@ -95,7 +104,8 @@ impl Order {
             let old = top.map_or(0, ListedAt::word);
             // Release: publishes the node and the entry it names.
             let swap =
-                list.top.compare_exchange(old, placed.word(), Ordering::AcqRel, Ordering::Acquire);
+                list.top
+                    .compare_exchange(old, placed.word(), Ordering::AcqRel, Ordering::Acquire);
             match swap {
                 Ok(_) => return true,
                 Err(newer) => top = ListedAt::from_word(newer),
@@ -108,7 +118,9 @@ impl Order {
         let depth = |at: Option<ListedAt>| at.map_or(0, |at| arena.listed(at).depth());
         let sorted = self.sorted.load();
         let tops = self.lists.iter().map(List::top);
-        tops.zip(&sorted.covered).map(|(top, old)| depth(top).saturating_sub(depth(*old))).sum()
+        tops.zip(&sorted.covered)
+            .map(|(top, old)| depth(top).saturating_sub(depth(*old)))
+            .sum()
     }
 
     /// All keys listed so far, in order (rule 3).
@@ -133,9 +145,14 @@ impl Order {
         let mut runs = old.runs.clone();
         runs.push(Arc::new(Run::sort(arena, items)));
         merge_tail(arena, &mut runs);
-        let new = vellum_sync::Arc::new(Sorted { runs, covered: tops });
+        let new = vellum_sync::Arc::new(Sorted {
+            runs,
+            covered: tops,
+        });
         // A loser's runs cover what it saw, which is all that rule 3 promises its caller.
-        let _ = self.sorted.compare_and_swap(&old, vellum_sync::Arc::clone(&new));
+        let _ = self
+            .sorted
+            .compare_and_swap(&old, vellum_sync::Arc::clone(&new));
         new
     }
 
@@ -149,7 +166,10 @@ impl Order {
         while runs.len() > 1 {
             merge_last_two(arena, &mut runs);
         }
-        let new = vellum_sync::Arc::new(Sorted { runs, covered: sorted.covered.clone() });
+        let new = vellum_sync::Arc::new(Sorted {
+            runs,
+            covered: sorted.covered.clone(),
+        });
         let _ = self.sorted.compare_and_swap(&sorted, new);
     }
 

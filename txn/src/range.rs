@@ -122,8 +122,14 @@ impl<'v> Range<'v> {
                 let (start, end) = run.slice(generation.arena(), table, lower, upper);
                 if start < end {
                     let run = Arc::clone(run);
-                    let mut source =
-                        Source { generation, run, start, end, front: &[], back: &[] };
+                    let mut source = Source {
+                        generation,
+                        run,
+                        start,
+                        end,
+                        front: &[],
+                        back: &[],
+                    };
                     source.load_front();
                     source.load_back();
                     sources.push(source);
@@ -174,7 +180,11 @@ struct Peeked<I: Iterator> {
 
 impl<I: DoubleEndedIterator> Peeked<I> {
     fn new(inner: I) -> Self {
-        Self { inner, front: None, back: None }
+        Self {
+            inner,
+            front: None,
+            back: None,
+        }
     }
 
     fn peek(&mut self, end: End) -> Option<&I::Item> {
@@ -211,7 +221,10 @@ pub struct TransactionRange<'t> {
 
 impl<'t> TransactionRange<'t> {
     pub(crate) fn new(snapshot: Range<'t>, own: Writes<'t>) -> Self {
-        Self { snapshot: Peeked::new(snapshot), own: Peeked::new(own) }
+        Self {
+            snapshot: Peeked::new(snapshot),
+            own: Peeked::new(own),
+        }
     }
 
     fn step(&mut self, end: End) -> Option<(&'t [u8], Found<'t>)> {
@@ -225,7 +238,10 @@ impl<'t> TransactionRange<'t> {
                 (Some(own), Some(snapshot)) => end.first(own, snapshot),
             };
             if order.is_gt() {
-                return self.snapshot.take(end).map(|(key, found)| (key, Found::committed(found)));
+                return self
+                    .snapshot
+                    .take(end)
+                    .map(|(key, found)| (key, Found::committed(found)));
             }
             if order.is_eq() {
                 self.snapshot.take(end);

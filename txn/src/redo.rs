@@ -55,7 +55,11 @@ impl Payload {
 
     /// Appends a write.
     pub(crate) fn write(&mut self, table: TableId, key: &[u8], body: Body<'_>) {
-        self.bytes.push(if matches!(body, Body::Delete) { DELETE } else { PUT });
+        self.bytes.push(if matches!(body, Body::Delete) {
+            DELETE
+        } else {
+            PUT
+        });
         put_varint(&mut self.bytes, u64::from(table.0));
         put_bytes(&mut self.bytes, key);
         match body {
@@ -74,7 +78,11 @@ impl Payload {
     }
 
     fn cut(&mut self, of: CutOf, record: &LargeRecord) {
-        self.cuts.push(Cut { at: self.bytes.len(), of, record: record.clone() });
+        self.cuts.push(Cut {
+            at: self.bytes.len(),
+            of,
+            record: record.clone(),
+        });
     }
 
     /// Appends a schema change.
@@ -106,9 +114,19 @@ impl Payload {
 /// One operation of a payload.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Operation<'a> {
-    Put { table: TableId, key: &'a [u8], value: &'a [u8], vectors: &'a [u8] },
-    Delete { table: TableId, key: &'a [u8] },
-    Schema { change: &'a [u8] },
+    Put {
+        table: TableId,
+        key: &'a [u8],
+        value: &'a [u8],
+        vectors: &'a [u8],
+    },
+    Delete {
+        table: TableId,
+        key: &'a [u8],
+    },
+    Schema {
+        change: &'a [u8],
+    },
 }
 
 /// Decodes the next operation.
@@ -120,13 +138,20 @@ pub(crate) fn decode<'a>(decoder: &mut Decoder<'a>) -> Result<Operation<'a>, Dec
             let value = decoder.bytes(VALUE_BYTES_MAX, "value")?;
             let vectors = decoder.bytes(VALUE_BYTES_MAX, "vectors")?;
             VectorList::new(vectors).check()?;
-            Ok(Operation::Put { table, key, value, vectors })
+            Ok(Operation::Put {
+                table,
+                key,
+                value,
+                vectors,
+            })
         }
         DELETE => {
             let (table, key) = decode_key(decoder)?;
             Ok(Operation::Delete { table, key })
         }
-        SCHEMA => Ok(Operation::Schema { change: decoder.bytes(1 << 20, "schema change")? }),
+        SCHEMA => Ok(Operation::Schema {
+            change: decoder.bytes(1 << 20, "schema change")?,
+        }),
         _ => Err(error),
     }
 }

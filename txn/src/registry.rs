@@ -14,7 +14,10 @@
 //!    reader's load comes after the swap and finds a later view (both sides fence SeqCst).
 //! 5. A reader's slot is cleared (Release) after its last use of the view.
 
-#![expect(unsafe_code, reason = "views are reached through a pointer that slots protect")]
+#![expect(
+    unsafe_code,
+    reason = "views are reached through a pointer that slots protect"
+)]
 
 use std::ptr::NonNull;
 
@@ -49,7 +52,12 @@ impl Protected {
 
     fn covers(self, number: u64) -> bool {
         let first = self.0 >> 1;
-        first != 0 && if self.0 & 1 == 1 { number == first } else { number >= first }
+        first != 0
+            && if self.0 & 1 == 1 {
+                number == first
+            } else {
+                number >= first
+            }
     }
 }
 
@@ -91,7 +99,10 @@ impl<T, X: Default> Registry<T, X> {
     /// A registry whose first view is `first`.
     #[must_use]
     pub fn new(first: T) -> Self {
-        let first = Box::new(Numbered { number: 1, value: first });
+        let first = Box::new(Numbered {
+            number: 1,
+            value: first,
+        });
         Self {
             current: AtomicPtr::new(Box::into_raw(first)),
             number: AtomicU64::new(1),
@@ -118,7 +129,8 @@ impl<T, X: Default> Registry<T, X> {
         let slot = self.slots.slot(&claim);
         // Acquire: the pointer to this view or a later one is seen (rule 1).
         let number = self.number.load(Ordering::Acquire);
-        slot.protects.store(Protected::onward(number).0, Ordering::Relaxed);
+        slot.protects
+            .store(Protected::onward(number).0, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         let current = self.current.load(Ordering::Acquire);
         // SAFETY: rule 4: either the collector sees the store above, which protects every view from
@@ -128,9 +140,14 @@ impl<T, X: Default> Registry<T, X> {
         if protection == Protection::Exactly {
             // SAFETY: as above, the view is protected.
             let found = unsafe { view.as_ref() }.number;
-            slot.protects.store(Protected::exactly(found).0, Ordering::Release);
+            slot.protects
+                .store(Protected::exactly(found).0, Ordering::Release);
         }
-        Pin { claim, view, registry: self.identity() }
+        Pin {
+            claim,
+            view,
+            registry: self.identity(),
+        }
     }
 
     /// The pinned view.
@@ -179,7 +196,10 @@ impl<T, X: Default> Registry<T, X> {
         // SAFETY: the current view is not retired, and only the caller, who has the turn, retires.
         let old_view = unsafe { &*old };
         let number = old_view.number + 1;
-        let new = Box::new(Numbered { number, value: make(&old_view.value) });
+        let new = Box::new(Numbered {
+            number,
+            value: make(&old_view.value),
+        });
         // Release: publishes the view's contents.
         self.current.store(Box::into_raw(new), Ordering::Release);
         self.number.store(number, Ordering::Release);
@@ -212,7 +232,11 @@ impl<T, X: Default> Registry<T, X> {
                 // SAFETY: retired views are owned by this list and not yet freed.
                 let number = unsafe { view.0.as_ref() }.number;
                 let used = protected.iter().any(|slot| slot.covers(number));
-                if used { keep.push(view) } else { free.push(view) }
+                if used {
+                    keep.push(view)
+                } else {
+                    free.push(view)
+                }
             }
         }
         *retired = keep;
@@ -227,10 +251,16 @@ impl<T, X: Default> Registry<T, X> {
 
     /// Snapshots open now and the oldest one's timestamp; a hint, for statistics.
     pub(crate) fn open(&self) -> (usize, Option<u64>) {
-        let open = self.slots.iter().filter(|slot| slot.protects.load(Ordering::Relaxed) != 0);
+        let open = self
+            .slots
+            .iter()
+            .filter(|slot| slot.protects.load(Ordering::Relaxed) != 0);
         open.fold((0, None), |(count, oldest), slot| {
             let at = slot.snapshot.load(Ordering::Relaxed);
-            (count + 1, Some(oldest.map_or(at, |oldest: u64| oldest.min(at))))
+            (
+                count + 1,
+                Some(oldest.map_or(at, |oldest: u64| oldest.min(at))),
+            )
         })
     }
 }

@@ -11,7 +11,10 @@
 //! 4. Before its committer leaves the gate, a row's stamp is a timestamp or aborted: cells are not
 //!    referred to from outside their generation once it is sealed.
 
-#![expect(unsafe_code, reason = "vectors of filled rows are read while others are written")]
+#![expect(
+    unsafe_code,
+    reason = "vectors of filled rows are read while others are written"
+)]
 
 use std::io;
 
@@ -38,7 +41,11 @@ impl Column {
     /// A column without rows.
     #[must_use]
     pub fn new(index: IndexId, name: &str, dimension: usize) -> Self {
-        Self { index, name: name.into(), rows: RowArray::new(dimension) }
+        Self {
+            index,
+            name: name.into(),
+            rows: RowArray::new(dimension),
+        }
     }
 
     /// The index it feeds.
@@ -150,14 +157,18 @@ impl RowArray {
     pub(crate) fn fill(&self, row: u64, key: &[u8], components: &[u8], stamp: Stamp) {
         debug_assert_eq!(components.len(), self.dimension * size_of::<f32>());
         let index = row as usize % self.chunk_rows;
-        let Some(chunk) = self.chunk(row / self.chunk_rows as u64) else { return };
+        let Some(chunk) = self.chunk(row / self.chunk_rows as u64) else {
+            return;
+        };
         let floats = components.as_chunks::<4>().0;
         for (place, bytes) in floats.iter().enumerate().take(self.dimension) {
             // SAFETY: rule 1: the row is this caller's and its stamp is empty, so nobody reads or
             // writes these components; they lie within the chunk's region.
             unsafe {
                 let vectors = chunk.vectors.as_ptr().cast::<f32>();
-                vectors.add(index * self.dimension + place).write(f32::from_le_bytes(*bytes));
+                vectors
+                    .add(index * self.dimension + place)
+                    .write(f32::from_le_bytes(*bytes));
             }
         }
         let _ = chunk.keys[index].set(key.into());
@@ -194,7 +205,9 @@ impl RowArray {
     #[must_use]
     pub fn key(&self, row: u64) -> Option<&[u8]> {
         let chunk = self.chunk(row / self.chunk_rows as u64)?;
-        chunk.keys[row as usize % self.chunk_rows].get().map(|key| &**key)
+        chunk.keys[row as usize % self.chunk_rows]
+            .get()
+            .map(|key| &**key)
     }
 
     /// The vector of a row, once it is filled.
@@ -214,9 +227,8 @@ impl RowArray {
         let mut index = 0;
         std::iter::from_fn(move || {
             let chunk = chunk?;
-            let readable = |index: &usize| {
-                !matches!(chunk.stamp(*index), Stamp::Empty | Stamp::Aborted)
-            };
+            let readable =
+                |index: &usize| !matches!(chunk.stamp(*index), Stamp::Empty | Stamp::Aborted);
             let start = (index..rows).find(readable)?;
             let end = (start..rows).find(|index| !readable(index)).unwrap_or(rows);
             index = end;

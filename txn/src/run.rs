@@ -31,7 +31,10 @@ pub(crate) fn key_head(key: &[u8]) -> u64 {
 
 impl Item {
     pub(crate) fn new(arena: &Arena, at: EntryAt) -> Self {
-        debug_assert!(u32::try_from(at.units()).is_ok(), "arenas are at most 32 GiB");
+        debug_assert!(
+            u32::try_from(at.units()).is_ok(),
+            "arenas are at most 32 GiB"
+        );
         Self {
             head: key_head(arena.key(at)),
             table: arena.entry(at).table.0,
@@ -49,16 +52,20 @@ impl Item {
 
     /// Order by table and key.
     pub(crate) fn compare(self, other: Self, arena: &Arena) -> Ordering {
-        (self.table, self.head).cmp(&(other.table, other.head)).then_with(|| {
-            if self.entry_units == other.entry_units {
-                return Ordering::Equal;
-            }
-            self.key(arena).cmp(other.key(arena))
-        })
+        (self.table, self.head)
+            .cmp(&(other.table, other.head))
+            .then_with(|| {
+                if self.entry_units == other.entry_units {
+                    return Ordering::Equal;
+                }
+                self.key(arena).cmp(other.key(arena))
+            })
     }
 
     fn compare_key(self, table: TableId, head: u64, key: &[u8], arena: &Arena) -> Ordering {
-        (self.table, self.head).cmp(&(table.0, head)).then_with(|| self.key(arena).cmp(key))
+        (self.table, self.head)
+            .cmp(&(table.0, head))
+            .then_with(|| self.key(arena).cmp(key))
     }
 }
 
@@ -127,6 +134,7 @@ impl Run {
     /// How many items are less than the key, or up to `most` of it.
     fn below(&self, arena: &Arena, table: TableId, key: &[u8], most: Ordering) -> usize {
         let head = key_head(key);
-        self.items.partition_point(|item| item.compare_key(table, head, key, arena) <= most)
+        self.items
+            .partition_point(|item| item.compare_key(table, head, key, arena) <= most)
     }
 }

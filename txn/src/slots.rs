@@ -55,12 +55,16 @@ impl<X: Default> Slot<X> {
 impl<X> Slot<X> {
     /// Relaxed, without a locked instruction: only the owner counts, and readers want a hint.
     pub(crate) fn count_commit(&self) {
-        self.commits.store(self.commits.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        self.commits
+            .store(self.commits.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
     /// As [`Slot::count_commit`].
     pub(crate) fn count_conflict(&self) {
-        self.conflicts.store(self.conflicts.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        self.conflicts.store(
+            self.conflicts.load(Ordering::Relaxed) + 1,
+            Ordering::Relaxed,
+        );
     }
 }
 
@@ -85,7 +89,11 @@ struct Stack {
 impl<X: Default> Slots<X> {
     pub(crate) fn new() -> Self {
         Self {
-            stacks: (0..scaled(STACKS, 1)).map(|_| Stack { top: AtomicU64::new(0) }).collect(),
+            stacks: (0..scaled(STACKS, 1))
+                .map(|_| Stack {
+                    top: AtomicU64::new(0),
+                })
+                .collect(),
             high_water: AtomicU32::new(0),
             blocks: (0..BLOCKS).map(|_| OnceLock::new()).collect(),
         }
@@ -117,7 +125,10 @@ impl<X: Default> Slots<X> {
             slot.next_free.store(top as u32, Ordering::Relaxed);
             let new = tag_after(top) | u64::from(number + 1);
             // Release: the next owner sees the scratch as it was left, and `next_free`.
-            match stack.top.compare_exchange_weak(top, new, Ordering::Release, Ordering::Relaxed) {
+            match stack
+                .top
+                .compare_exchange_weak(top, new, Ordering::Release, Ordering::Relaxed)
+            {
                 Ok(_) => return,
                 Err(newer) => top = newer,
             }
@@ -131,7 +142,10 @@ impl<X: Default> Slots<X> {
             let number = (top as u32).checked_sub(1)?;
             let slot = self.by_number(number)?;
             let new = tag_after(top) | u64::from(slot.next_free.load(Ordering::Relaxed));
-            match stack.top.compare_exchange_weak(top, new, Ordering::Acquire, Ordering::Acquire) {
+            match stack
+                .top
+                .compare_exchange_weak(top, new, Ordering::Acquire, Ordering::Acquire)
+            {
                 Ok(_) => return Some(number),
                 Err(newer) => top = newer,
             }

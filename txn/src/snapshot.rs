@@ -118,14 +118,20 @@ impl<'v, S: Schema> Reader<'v, S> {
             let mut hashed = [None; MANY];
             for (place, key) in hashed.iter_mut().zip(keys) {
                 let key = HashedKey::new(self.seed, table, key);
-                self.view.generations().for_each(|one| one.prefetch_bucket(key.hash));
+                self.view
+                    .generations()
+                    .for_each(|one| one.prefetch_bucket(key.hash));
                 *place = Some(key);
             }
             for key in hashed.iter().flatten() {
-                self.view.generations().for_each(|one| one.prefetch_entry(key.hash));
+                self.view
+                    .generations()
+                    .for_each(|one| one.prefetch_entry(key.hash));
             }
             for key in hashed.iter().flatten() {
-                self.view.generations().for_each(|one| one.prefetch_version(*key));
+                self.view
+                    .generations()
+                    .for_each(|one| one.prefetch_version(*key));
             }
             found.extend(hashed.iter().flatten().map(|key| self.lookup(*key)));
         }
@@ -152,8 +158,12 @@ impl<'v, S: Schema> Reader<'v, S> {
                 .and_then(|one| one.cell_says(cell)),
             Stamp::Empty | Stamp::Pending | Stamp::Aborted => None,
         };
-        let Some(committed) = committed.filter(|at| *at <= self.at) else { return false };
-        let Some(key) = rows.key(row) else { return false };
+        let Some(committed) = committed.filter(|at| *at <= self.at) else {
+            return false;
+        };
+        let Some(key) = rows.key(row) else {
+            return false;
+        };
         let found = self.find(HashedKey::new(self.seed, table, key));
         found.is_some_and(|(_, _, at)| at == committed)
     }
@@ -189,7 +199,11 @@ impl<S: Schema, O: Owner<S>> Snapshot<S, O> {
         let at = settled.min(store.registry().view(&pin).last());
         let slot = store.registry().slots().slot(store.registry().claim(&pin));
         slot.snapshot.store(at.0, Ordering::Relaxed);
-        Self { owner, pin: Some(pin), at }
+        Self {
+            owner,
+            pin: Some(pin),
+            at,
+        }
     }
 
     /// Its timestamp.

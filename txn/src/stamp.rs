@@ -43,7 +43,11 @@ impl Stamp {
     #[must_use]
     pub fn decode(word: u64) -> Self {
         if word & PENDING == 0 {
-            return if word == EMPTY { Self::Empty } else { Self::At(Timestamp(word)) };
+            return if word == EMPTY {
+                Self::Empty
+            } else {
+                Self::At(Timestamp(word))
+            };
         }
         match word {
             PENDING => Self::Pending,
@@ -93,8 +97,14 @@ mod tests {
             Stamp::Aborted,
             Stamp::At(Timestamp(1)),
             Stamp::At(Timestamp::MAX),
-            Stamp::InCell { generation: 0, cell: 1 },
-            Stamp::InCell { generation: (1 << 22) - 1, cell: CELL_MASK - 1 },
+            Stamp::InCell {
+                generation: 0,
+                cell: 1,
+            },
+            Stamp::InCell {
+                generation: (1 << 22) - 1,
+                cell: CELL_MASK - 1,
+            },
         ];
         for stamp in stamps {
             assert_eq!(Stamp::decode(stamp.encode()), stamp);

@@ -24,7 +24,6 @@ use crate::redo::{Operation, Payload, decode};
 use crate::registry::Registry;
 use crate::schema::Schema;
 use crate::snapshot::Reader;
-use crate::stamp::Stamp;
 use crate::vectors::VectorList;
 use crate::view::View;
 use crate::write_set::LARGE_BYTES;
@@ -86,7 +85,7 @@ pub trait Owner<S: Schema>: Clone {
     fn store(&self) -> &Store<S>;
 }
 
-impl<S: Schema> Owner<S> for Arc<Store<S>> {
+impl<S: Schema> Owner<S> for vellum_sync::Arc<Store<S>> {
     fn store(&self) -> &Store<S> {
         self
     }
@@ -159,7 +158,10 @@ impl<S: Schema> Store<S> {
     }
 
     /// Seals generation `number`, unless that was done, and opens one with room for `bytes`.
-    pub(crate) fn seal(&self, number: u64, bytes: usize) -> Result<(), CommitError> {
+    ///
+    /// # Errors
+    /// If the system gives no memory; nothing was sealed then.
+    pub fn seal(&self, number: u64, bytes: usize) -> Result<(), CommitError> {
         let closed = self.gate.close(self.registry.slots());
         let active = self.registry.with_current(|view| Arc::clone(view.active()));
         if active.number() != number {
@@ -190,13 +192,14 @@ impl<S: Schema> Store<S> {
         let log_error = |error| SchemaError::Commit(CommitError::Log(error));
         let mut payload = Payload::default();
         payload.schema(change);
-        let prepared =
-            payload.with_pieces(|pieces| self.log.prepare(pieces)).map_err(log_error)?;
+        let prepared = payload
+            .with_pieces(|pieces| self.log.prepare(pieces))
+            .map_err(log_error)?;
         let closed = self.gate.close(self.registry.slots());
         let last = self.visible();
-        let made = self.registry.with_current(|view| {
-            make(Reader::new(view, self.options.seed, last), last.next())
-        });
+        let made = self
+            .registry
+            .with_current(|view| make(Reader::new(view, self.options.seed, last), last.next()));
         let schema = match made {
             Ok(schema) => Arc::new(schema),
             Err(error) => {
@@ -273,12 +276,17 @@ impl<S: Schema> Store<S> {
         at: Timestamp,
         payload: &[u8],
         replay: &mut Replay,
-        on_schema: &mut dyn FnMut(Reader<'_, S>, Timestamp, &[u8]) -> Result<S, E>,
+        on_schema: &mut OnSchema<'_, S, E>,
     ) -> Result<(), ReplayError<E>> {
         let mut decoder = Decoder::new(payload);
         while !decoder.is_empty() {
             match decode(&mut decoder).map_err(ReplayError::Decode)? {
-                Operation::Put { table, key, value, vectors } => {
+                Operation::Put {
+                    table,
+                    key,
+                    value,
+                    vectors,
+                } => {
                     self.replay_put(at, table, key, (value, vectors), replay)
                         .map_err(ReplayError::Commit)?;
                 }
@@ -312,16 +320,25 @@ impl<S: Schema> Store<S> {
         if value.len() + vectors.len() < LARGE_BYTES {
             self.replay_write(at, table, key, Body::Put { value, vectors }, replay)?;
         } else {
-            let record = LargeRecord { value: value.into(), vectors: vectors.into() };
+            let record = LargeRecord {
+                value: value.into(),
+                vectors: vectors.into(),
+            };
             self.replay_write(at, table, key, Body::Large(&record), replay)?;
         }
         let schema = self.registry.with_current(|view| Arc::clone(view.schema()));
         for column in schema.columns(table) {
-            let Some(components) = VectorList::new(vectors).get(column.name()) else { continue };
+            let Some(components) = VectorList::new(vectors).get(column.name()) else {
+                continue;
+            };
             let (expected, found) = (column.rows().dimension(), components.len() / 4);
             if expected != found {
                 let column = column.name().to_owned();
-                return Err(CommitError::Dimension { column, expected, found });
+                return Err(CommitError::Dimension {
+                    column,
+                    expected,
+                    found,
+                });
             }
             column.rows().append(key, components, at).map_err(memory)?;
         }
@@ -351,7 +368,10 @@ impl<S: Schema> Store<S> {
                 }
             };
             if replay.room.left() < bytes {
-                match active.arena().claim(bytes.max(REPLAY_ROOM_BYTES.min(active.arena().capacity() / 64))) {
+                match active
+                    .arena()
+                    .claim(bytes.max(REPLAY_ROOM_BYTES.min(active.arena().capacity() / 64)))
+                {
                     Some(room) => replay.room = room,
                     None => {
                         let number = active.number();
@@ -365,6 +385,10 @@ impl<S: Schema> Store<S> {
         }
     }
 }
+
+/// Makes the schema after a logged change: from what stood before, the change's timestamp, and the
+/// change as it was logged.
+pub type OnSchema<'a, S, E> = dyn FnMut(Reader<'_, S>, Timestamp, &[u8]) -> Result<S, E> + 'a;
 
 /// What replay keeps from one record to the next.
 #[derive(Default)]
@@ -383,8 +407,10 @@ fn install_committed(
 ) -> Result<(), CommitError> {
     let short = || CommitError::Memory("a replayed write's room was measured too small".to_owned());
     let hashed = generation.hashed(table, key);
-    let version = generation.place_version(room, None, body).ok_or_else(short)?;
-    generation.arena().version(version).set_stamp(Stamp::At(at).encode());
+    let version = generation
+        .place_version(room, None, body)
+        .ok_or_else(short)?;
+    generation.commit_version(version, at);
     let entry = generation.entry_or_insert(hashed, room).ok_or_else(short)?;
     if !generation.list(entry, 0, room) {
         return Err(short());
@@ -405,8 +431,14 @@ fn new_generation(
     // Rounds up for what a room and the arena's beginning take beside the writes.
     let bytes = options.generation_bytes.max(bytes + bytes / 16 + 4096);
     let buckets = bytes / options.bytes_per_bucket.max(1);
-    let options = GenerationOptions { bytes, buckets, seed: options.seed };
-    Generation::new(number, options).map(Arc::new).map_err(memory)
+    let options = GenerationOptions {
+        bytes,
+        buckets,
+        seed: options.seed,
+    };
+    Generation::new(number, options)
+        .map(Arc::new)
+        .map_err(memory)
 }
 
 fn memory(error: std::io::Error) -> CommitError {
@@ -415,6 +447,8 @@ fn memory(error: std::io::Error) -> CommitError {
 
 impl<S: Schema> std::fmt::Debug for Store<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store").field("visible", &self.visible()).finish_non_exhaustive()
+        f.debug_struct("Store")
+            .field("visible", &self.visible())
+            .finish_non_exhaustive()
     }
 }

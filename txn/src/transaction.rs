@@ -39,10 +39,16 @@ impl<'t> Found<'t> {
     pub(crate) fn own(body: Body<'t>) -> Option<Self> {
         match body {
             Body::Delete => None,
-            Body::Put { value, vectors } => Some(Self { at: None, value, vectors }),
-            Body::Large(record) => {
-                Some(Self { at: None, value: &record.value, vectors: &record.vectors })
-            }
+            Body::Put { value, vectors } => Some(Self {
+                at: None,
+                value,
+                vectors,
+            }),
+            Body::Large(record) => Some(Self {
+                at: None,
+                value: &record.value,
+                vectors: &record.vectors,
+            }),
         }
     }
 
@@ -87,7 +93,12 @@ impl<S: Schema, O: Owner<S>> Transaction<S, O> {
         let scratch = store.registry().with_scratch(&mut pin, std::mem::take);
         let slot = store.registry().slots().slot(store.registry().claim(&pin));
         slot.snapshot.store(at.0, Ordering::Relaxed);
-        Self { owner, pin: Some(pin), at, scratch }
+        Self {
+            owner,
+            pin: Some(pin),
+            at,
+            scratch,
+        }
     }
 
     /// Its snapshot's timestamp.
@@ -130,7 +141,10 @@ impl<S: Schema, O: Owner<S>> Transaction<S, O> {
         &self,
         table: TableId,
     ) -> impl DoubleEndedIterator<Item = (&[u8], Option<Found<'_>>)> {
-        let writes = self.scratch.writes.range(table, Bound::Unbounded, Bound::Unbounded);
+        let writes = self
+            .scratch
+            .writes
+            .range(table, Bound::Unbounded, Bound::Unbounded);
         writes.map(|(_, key, body)| (key, Found::own(body)))
     }
 
@@ -157,9 +171,14 @@ impl<S: Schema, O: Owner<S>> Transaction<S, O> {
         value: &[u8],
         vectors: &[(&str, &[f32])],
     ) -> Result<(), CommitError> {
-        let vectors_len = vectors.iter().map(|(name, v)| 5 + name.len() + size_of_val(*v)).sum();
+        let vectors_len = vectors
+            .iter()
+            .map(|(name, v)| 5 + name.len() + size_of_val(*v))
+            .sum();
         self.check_size(WriteSet::write_bytes(key, value.len() + vectors_len))?;
-        self.scratch.writes.put(table, key, value, vectors, vectors_len);
+        self.scratch
+            .writes
+            .put(table, key, value, vectors, vectors_len);
         Ok(())
     }
 
@@ -176,7 +195,10 @@ impl<S: Schema, O: Owner<S>> Transaction<S, O> {
     fn check_size(&self, more: usize) -> Result<(), CommitError> {
         let bytes = (self.scratch.writes.total_bytes() + more) as u64;
         if bytes > COMMIT_BYTES_MAX {
-            return Err(CommitError::TooLarge { bytes, limit: COMMIT_BYTES_MAX });
+            return Err(CommitError::TooLarge {
+                bytes,
+                limit: COMMIT_BYTES_MAX,
+            });
         }
         Ok(())
     }
@@ -196,7 +218,9 @@ impl<S: Schema, O: Owner<S>> Transaction<S, O> {
         if self.scratch.writes.is_empty() {
             return Ok(self.at);
         }
-        let Some(pin) = &self.pin else { unreachable!("only dropping takes the pin") };
+        let Some(pin) = &self.pin else {
+            unreachable!("only dropping takes the pin")
+        };
         Commit::new(self.owner.store(), pin, self.at, &mut self.scratch).run(durability)
     }
 }

@@ -7,13 +7,20 @@ use vellum_base::{DecodeError, Decoder, NAME_BYTES_MAX, VECTOR_DIMENSION_MAX};
 
 /// Appends `vectors` to `out`, sorted by name; the caller has checked names and dimensions.
 pub fn encode_vectors(vectors: &[(&str, &[f32])], out: &mut Vec<u8>) {
-    debug_assert!(vectors.is_sorted_by(|a, b| a.0 < b.0), "sorted by name, none twice");
+    debug_assert!(
+        vectors.is_sorted_by(|a, b| a.0 < b.0),
+        "sorted by name, none twice"
+    );
     for (name, components) in vectors {
         debug_assert!(name.len() <= NAME_BYTES_MAX && components.len() <= VECTOR_DIMENSION_MAX);
         out.push(name.len() as u8);
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(&(components.len() as u32).to_le_bytes());
-        out.extend(components.iter().flat_map(|component| component.to_le_bytes()));
+        out.extend(
+            components
+                .iter()
+                .flat_map(|component| component.to_le_bytes()),
+        );
     }
 }
 
@@ -43,7 +50,9 @@ impl<'a> VectorList<'a> {
     /// The components of the vector called `name`, as little-endian `f32`s.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'a [u8]> {
-        self.iter().find(|(own, _)| *own == name).map(|(_, components)| components)
+        self.iter()
+            .find(|(own, _)| *own == name)
+            .map(|(_, components)| components)
     }
 
     /// Names and components (little-endian `f32`s), by ascending name.
@@ -98,7 +107,11 @@ mod tests {
         assert_eq!(list.get("c"), None);
         for cut in 1..bytes.len() {
             let whole = cut == 14;
-            assert_eq!(VectorList::new(&bytes[..cut]).check().is_ok(), whole, "{cut}");
+            assert_eq!(
+                VectorList::new(&bytes[..cut]).check().is_ok(),
+                whole,
+                "{cut}"
+            );
         }
         let twice = [&bytes[..14], &bytes[..14]].concat();
         assert!(VectorList::new(&twice).check().is_err());

@@ -30,7 +30,12 @@ impl<S> View<S> {
     /// The first view of a store.
     #[must_use]
     pub fn new(active: Arc<Generation>, schema: Arc<S>) -> Self {
-        Self { active, sealed: Vec::new(), schema, last: AtomicU64::new(Timestamp::MAX.0) }
+        Self {
+            active,
+            sealed: Vec::new(),
+            schema,
+            last: AtomicU64::new(Timestamp::MAX.0),
+        }
     }
 
     /// The view after a seal.

@@ -110,13 +110,18 @@ impl WriteSet {
 
     fn compare_at(&self, at: u32, table: TableId, key: &[u8]) -> std::cmp::Ordering {
         let write = &self.writes[at as usize];
-        write.table.cmp(&table).then_with(|| self.key_of(write).cmp(key))
+        write
+            .table
+            .cmp(&table)
+            .then_with(|| self.key_of(write).cmp(key))
     }
 
     fn find(&self, table: TableId, key: &[u8]) -> Option<usize> {
         match &self.ordered {
             Ordered::Array(array) => {
-                let place = array.binary_search_by(|at| self.compare_at(*at, table, key)).ok()?;
+                let place = array
+                    .binary_search_by(|at| self.compare_at(*at, table, key))
+                    .ok()?;
                 Some(array[place] as usize)
             }
             Ordered::Tree(tree) => tree.get(&tree_key(table, key)).map(|at| *at as usize),
@@ -158,21 +163,35 @@ impl WriteSet {
         let body = if record_len >= LARGE_BYTES {
             let mut encoded = Vec::with_capacity(vectors_len);
             encode_vectors(vectors, &mut encoded);
-            WriteBody::Large(LargeRecord { value: Arc::from(value), vectors: encoded.into() })
+            WriteBody::Large(LargeRecord {
+                value: Arc::from(value),
+                vectors: encoded.into(),
+            })
         } else {
             self.bytes.extend_from_slice(value);
             let from = self.bytes.len();
             encode_vectors(vectors, &mut self.bytes);
-            WriteBody::Put { value: value.len(), vectors: self.bytes.len() - from }
+            WriteBody::Put {
+                value: value.len(),
+                vectors: self.bytes.len() - from,
+            }
         };
-        self.enter(Write { table, key: range, body });
+        self.enter(Write {
+            table,
+            key: range,
+            body,
+        });
     }
 
     /// Writes a deletion, in place of what was written to the key before.
     pub(crate) fn delete(&mut self, table: TableId, key: &[u8]) {
         self.total += Self::write_bytes(key, 0);
         let range = self.copy_key(key);
-        self.enter(Write { table, key: range, body: WriteBody::Delete });
+        self.enter(Write {
+            table,
+            key: range,
+            body: WriteBody::Delete,
+        });
     }
 
     fn copy_key(&mut self, key: &[u8]) -> Range<usize> {
@@ -200,7 +219,9 @@ impl WriteSet {
 
     fn enter_array(&mut self, at: u32, write: Write) {
         let key = &self.bytes[write.key.clone()];
-        let Ordered::Array(array) = &self.ordered else { return };
+        let Ordered::Array(array) = &self.ordered else {
+            return;
+        };
         // Keys often come in order: look at the last one first.
         let place = match array.last() {
             Some(last) if self.compare_at(*last, write.table, key).is_lt() => Err(array.len()),

@@ -1,5 +1,7 @@
 //! What a snapshot sees, and that it never changes.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 mod common;
 
 use std::collections::BTreeMap;
@@ -17,7 +19,11 @@ fn a_snapshot_sees_what_was_committed_before_it_and_nothing_else() {
     let mut txn = begin(&db);
     txn.put(TABLE, b"a", b"2", &[]).unwrap();
     txn.put(TABLE, b"b", b"2", &[]).unwrap();
-    assert_eq!(get(&snapshot(&db), b"a"), Some(b"1".to_vec()), "not committed");
+    assert_eq!(
+        get(&snapshot(&db), b"a"),
+        Some(b"1".to_vec()),
+        "not committed"
+    );
     let at = commit(txn).unwrap();
     assert_eq!(get(&before, b"a"), Some(b"1".to_vec()));
     assert_eq!(get(&before, b"b"), None);
@@ -38,8 +44,11 @@ fn the_first_committer_wins_and_the_loser_leaves_no_trace() {
     second.put(TABLE, b"k", b"2", &[]).unwrap();
     let winner = commit(first).unwrap();
     let lost = commit(second).unwrap_err();
-    let expected =
-        CommitError::Conflict { table: TABLE, key: b"k".to_vec(), winner: Some(winner) };
+    let expected = CommitError::Conflict {
+        table: TABLE,
+        key: b"k".to_vec(),
+        winner: Some(winner),
+    };
     assert_eq!(lost, expected);
     let after = snapshot(&db);
     assert_eq!(get(&after, b"k"), Some(b"1".to_vec()));
@@ -64,8 +73,14 @@ fn a_conflict_is_found_across_seals_and_deletions() {
     }
     assert!(db.stats().generations > generations + 3, "several seals");
     let lost = commit(old).unwrap_err();
-    let CommitError::Conflict { winner, .. } = lost else { panic!("{lost}") };
-    assert_eq!(winner, Some(deleted), "the deletion is in a sealed generation");
+    let CommitError::Conflict { winner, .. } = lost else {
+        panic!("{lost}")
+    };
+    assert_eq!(
+        winner,
+        Some(deleted),
+        "the deletion is in a sealed generation"
+    );
 }
 
 #[test]
@@ -74,7 +89,9 @@ fn snapshots_and_ranges_hold_over_many_seals() {
     let mut model: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
     let mut held = Vec::new();
     for round in 0u32..2000 {
-        let key = (round.wrapping_mul(2_654_435_761) % 97).to_be_bytes().to_vec();
+        let key = (round.wrapping_mul(2_654_435_761) % 97)
+            .to_be_bytes()
+            .to_vec();
         let mut txn = begin(&db);
         if round % 7 == 3 {
             txn.delete(TABLE, &key).unwrap();
@@ -91,22 +108,35 @@ fn snapshots_and_ranges_hold_over_many_seals() {
     }
     assert!(db.stats().generations > 5);
     for (snapshot, model) in &held {
-        let all = snapshot.reader().range(TABLE, Bound::Unbounded, Bound::Unbounded);
+        let all = snapshot
+            .reader()
+            .range(TABLE, Bound::Unbounded, Bound::Unbounded);
         let seen: Vec<_> = all.map(|(k, v)| (k.to_vec(), v.value().to_vec())).collect();
         assert!(seen.iter().map(|(k, v)| (k, v)).eq(model.iter()));
-        let back = snapshot.reader().range(TABLE, Bound::Unbounded, Bound::Unbounded).rev();
-        assert!(back.map(|(k, _)| k.to_vec()).eq(model.keys().rev().cloned()));
-        let (low, high) = (20u32.to_be_bytes(), 60u32.to_be_bytes());
-        let part = snapshot.reader().range(
-            TABLE,
-            Bound::Excluded(&low[..]),
-            Bound::Included(&high[..]),
+        let back = snapshot
+            .reader()
+            .range(TABLE, Bound::Unbounded, Bound::Unbounded)
+            .rev();
+        assert!(
+            back.map(|(k, _)| k.to_vec())
+                .eq(model.keys().rev().cloned())
         );
-        let expected = model
-            .range::<[u8], _>((Bound::Excluded(&low[..]), Bound::Included(&high[..])));
-        assert!(part.map(|(k, _)| k.to_vec()).eq(expected.map(|(k, _)| k.clone())));
+        let (low, high) = (20u32.to_be_bytes(), 60u32.to_be_bytes());
+        let part =
+            snapshot
+                .reader()
+                .range(TABLE, Bound::Excluded(&low[..]), Bound::Included(&high[..]));
+        let expected =
+            model.range::<[u8], _>((Bound::Excluded(&low[..]), Bound::Included(&high[..])));
+        assert!(
+            part.map(|(k, _)| k.to_vec())
+                .eq(expected.map(|(k, _)| k.clone()))
+        );
         for key in 0u32..97 {
-            assert_eq!(get(snapshot, &key.to_be_bytes()).as_ref(), model.get(&key.to_be_bytes()[..]));
+            assert_eq!(
+                get(snapshot, &key.to_be_bytes()).as_ref(),
+                model.get(&key.to_be_bytes()[..])
+            );
         }
         let keys: Vec<_> = (0u32..97).map(u32::to_be_bytes).collect();
         let keys: Vec<&[u8]> = keys.iter().map(|key| &key[..]).collect();
@@ -134,7 +164,11 @@ fn a_transaction_reads_its_own_writes_together_with_its_snapshot() {
         .map(|(key, found)| (key.to_vec(), found.at().is_some()))
         .collect();
     let expected = [("a", true), ("b", false), ("c", false), ("g", true)];
-    assert!(all.iter().map(|(k, c)| (&k[..], *c)).eq(expected.iter().map(|(k, c)| (k.as_bytes(), *c))));
+    assert!(
+        all.iter()
+            .map(|(k, c)| (&k[..], *c))
+            .eq(expected.iter().map(|(k, c)| (k.as_bytes(), *c)))
+    );
     let mut both = txn.range(TABLE, Bound::Unbounded, Bound::Unbounded);
     let key = |item: Option<(&[u8], vellum_txn::Found<'_>)>| item.map(|(key, _)| key[0]);
     assert_eq!(key(both.next_back()), Some(b'g'));
@@ -145,7 +179,10 @@ fn a_transaction_reads_its_own_writes_together_with_its_snapshot() {
     assert_eq!(key(both.next_back()), None);
     drop(both);
     assert!(txn.get(TABLE, b"e").is_none());
-    assert_eq!(txn.get(TABLE, b"a").map(|found| found.at()), Some(Some(Timestamp(1))));
+    assert_eq!(
+        txn.get(TABLE, b"a").map(|found| found.at()),
+        Some(Some(Timestamp(1)))
+    );
 }
 
 #[test]
@@ -156,7 +193,8 @@ fn write_sets_of_every_size_keep_one_write_for_each_key() {
         for pass in 0..2u32 {
             for n in 0..count {
                 let key = n.wrapping_mul(2_654_435_761).to_be_bytes();
-                txn.put(TABLE, &key, &(n + pass).to_le_bytes(), &[]).unwrap();
+                txn.put(TABLE, &key, &(n + pass).to_le_bytes(), &[])
+                    .unwrap();
             }
         }
         let own = txn.own_writes(TABLE).count();
@@ -164,8 +202,13 @@ fn write_sets_of_every_size_keep_one_write_for_each_key() {
         let at = commit(txn).unwrap();
         assert_eq!(at, Timestamp(1));
         let after = snapshot(&db);
-        let all = after.reader().range(TABLE, Bound::Unbounded, Bound::Unbounded);
-        assert_eq!(all.inspect(|(_, v)| assert_eq!(v.at(), at)).count(), count as usize);
+        let all = after
+            .reader()
+            .range(TABLE, Bound::Unbounded, Bound::Unbounded);
+        assert_eq!(
+            all.inspect(|(_, v)| assert_eq!(v.at(), at)).count(),
+            count as usize
+        );
         for n in 0..count {
             let key = n.wrapping_mul(2_654_435_761).to_be_bytes();
             assert_eq!(get(&after, &key), Some((n + 1).to_le_bytes().to_vec()));
@@ -183,7 +226,13 @@ fn a_write_set_larger_than_a_generation_gets_one_of_its_own() {
     txn.put(TABLE, b"large", &vec![5; 1 << 20], &[]).unwrap();
     commit(txn).unwrap();
     let after = snapshot(&db);
-    assert_eq!(after.reader().range(TABLE, Bound::Unbounded, Bound::Unbounded).count(), 2001);
+    assert_eq!(
+        after
+            .reader()
+            .range(TABLE, Bound::Unbounded, Bound::Unbounded)
+            .count(),
+        2001
+    );
     assert_eq!(get(&after, b"large"), Some(vec![5; 1 << 20]));
 }
 

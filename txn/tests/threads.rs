@@ -1,5 +1,7 @@
 //! Many threads at once, with generations small enough that seals happen all the time.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 mod common;
 
 use std::ops::Bound;
@@ -23,7 +25,8 @@ fn money_moves_and_never_appears_or_vanishes() {
     let db = store(32 << 10);
     let mut txn = begin(&db);
     for account in 0..ACCOUNTS {
-        txn.put(TABLE, &account.to_be_bytes(), &100i64.to_le_bytes(), &[]).unwrap();
+        txn.put(TABLE, &account.to_be_bytes(), &100i64.to_le_bytes(), &[])
+            .unwrap();
     }
     commit(txn).unwrap();
     let done = Arc::new(AtomicBool::new(false));
@@ -43,8 +46,10 @@ fn money_moves_and_never_appears_or_vanishes() {
                     };
                     if from != to {
                         let (a, b) = (read(&txn, from) - 1, read(&txn, to) + 1);
-                        txn.put(TABLE, &from.to_be_bytes(), &a.to_le_bytes(), &[]).unwrap();
-                        txn.put(TABLE, &to.to_be_bytes(), &b.to_le_bytes(), &[]).unwrap();
+                        txn.put(TABLE, &from.to_be_bytes(), &a.to_le_bytes(), &[])
+                            .unwrap();
+                        txn.put(TABLE, &to.to_be_bytes(), &b.to_le_bytes(), &[])
+                            .unwrap();
                     }
                     let fresh = (writer * 1_000_000 + commits + 1000).to_be_bytes();
                     txn.put(TABLE, &fresh, &0i64.to_le_bytes(), &[]).unwrap();
@@ -70,8 +75,9 @@ fn money_moves_and_never_appears_or_vanishes() {
                         .sum();
                     assert_eq!(gets, 100 * i64::from(ACCOUNTS));
                     let all = reader.range(TABLE, Bound::Unbounded, Bound::Unbounded);
-                    let (count, sum) =
-                        all.fold((0u64, 0), |(n, sum), (_, v)| (n + 1, sum + balance(v.value())));
+                    let (count, sum) = all.fold((0u64, 0), |(n, sum), (_, v)| {
+                        (n + 1, sum + balance(v.value()))
+                    });
                     assert_eq!(sum, 100 * i64::from(ACCOUNTS));
                     // One key for each commit after the first: a prefix of the commits, whole.
                     assert_eq!(count, u64::from(ACCOUNTS) + snapshot.at().0 - 1);
@@ -81,9 +87,13 @@ fn money_moves_and_never_appears_or_vanishes() {
             })
         })
         .collect();
-    writers.into_iter().for_each(|writer| writer.join().unwrap());
+    writers
+        .into_iter()
+        .for_each(|writer| writer.join().unwrap());
     done.store(true, Ordering::Release);
-    readers.into_iter().for_each(|reader| reader.join().unwrap());
+    readers
+        .into_iter()
+        .for_each(|reader| reader.join().unwrap());
     assert_eq!(db.stats().commits, 6001);
     assert!(db.stats().generations > 5);
     assert_eq!(db.stats().snapshots_open, 0);

@@ -1,7 +1,5 @@
 //! A store without a log, with tables of any number and columns given by the test.
 
-#![expect(dead_code, reason = "each test file uses its part")]
-
 use std::sync::Arc;
 
 use vellum_base::{TableId, Timestamp};
@@ -9,11 +7,11 @@ use vellum_txn::{
     Column, CommitError, Durability, NoLog, Schema, Snapshot, Store, StoreOptions, Transaction,
 };
 
-pub const TABLE: TableId = TableId(1);
+pub(crate) const TABLE: TableId = TableId(1);
 
 /// Table 1 has the columns, all tables but number 9 are open.
 #[derive(Default)]
-pub struct Columns(pub Vec<Arc<Column>>);
+pub(crate) struct Columns(pub(crate) Vec<Arc<Column>>);
 
 impl Schema for Columns {
     fn is_open(&self, table: TableId) -> bool {
@@ -25,34 +23,40 @@ impl Schema for Columns {
     }
 }
 
-pub type Db = Arc<Store<Columns>>;
-pub type Txn = Transaction<Columns, Db>;
-pub type Snap = Snapshot<Columns, Db>;
+pub(crate) type Db = Arc<Store<Columns>>;
+pub(crate) type Txn = Transaction<Columns, Db>;
+pub(crate) type Snap = Snapshot<Columns, Db>;
 
-pub fn store(generation_bytes: usize) -> Db {
-    let options = StoreOptions { generation_bytes, ..StoreOptions::default() };
+pub(crate) fn store(generation_bytes: usize) -> Db {
+    let options = StoreOptions {
+        generation_bytes,
+        ..StoreOptions::default()
+    };
     let log = Arc::new(NoLog::new(Timestamp::ZERO));
     Arc::new(Store::new(log, Columns::default(), Timestamp::ZERO, options).unwrap())
 }
 
-pub fn begin(db: &Db) -> Txn {
+pub(crate) fn begin(db: &Db) -> Txn {
     Transaction::begin(Arc::clone(db))
 }
 
-pub fn snapshot(db: &Db) -> Snap {
+pub(crate) fn snapshot(db: &Db) -> Snap {
     Snapshot::begin(Arc::clone(db))
 }
 
-pub fn commit(txn: Txn) -> Result<Timestamp, CommitError> {
+pub(crate) fn commit(txn: Txn) -> Result<Timestamp, CommitError> {
     txn.commit(Durability::Buffered)
 }
 
-pub fn put(db: &Db, key: &[u8], value: &[u8]) -> Result<Timestamp, CommitError> {
+pub(crate) fn put(db: &Db, key: &[u8], value: &[u8]) -> Result<Timestamp, CommitError> {
     let mut txn = begin(db);
     txn.put(TABLE, key, value, &[])?;
     commit(txn)
 }
 
-pub fn get(snapshot: &Snap, key: &[u8]) -> Option<Vec<u8>> {
-    snapshot.reader().get(TABLE, key).map(|version| version.value().to_vec())
+pub(crate) fn get(snapshot: &Snap, key: &[u8]) -> Option<Vec<u8>> {
+    snapshot
+        .reader()
+        .get(TABLE, key)
+        .map(|version| version.value().to_vec())
 }

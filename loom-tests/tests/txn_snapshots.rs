@@ -1,0 +1,300 @@
+//! Models of the store's watermarks, views and gate.
+
+#![cfg(any(vellum_loom, vellum_shuttle))]
+
+use vellum_base::{TableId, Timestamp};
+use vellum_loom_tests::Model;
+use vellum_sync::cell::Witness;
+use vellum_sync::{Arc, thread};
+use vellum_txn::{
+    Column, CommitError, Durability, NoLog, Protection, Registry, Schema, Snapshot, Store,
+    StoreOptions, Transaction,
+};
+
+const TABLE: TableId = TableId(1);
+
+struct NoColumns;
+
+impl Schema for NoColumns {
+    fn is_open(&self, _: TableId) -> bool {
+        true
+    }
+
+    fn columns(&self, _: TableId) -> &[std::sync::Arc<Column>] {
+        &[]
+    }
+}
+
+type Db = Arc<Store<NoColumns>>;
+
+fn store() -> Db {
+    let options = StoreOptions {
+        generation_bytes: 4096,
+        bytes_per_bucket: 2048,
+        seed: 7,
+    };
+    let log = std::sync::Arc::new(NoLog::new(Timestamp::ZERO));
+    Arc::new(Store::new(log, NoColumns, Timestamp::ZERO, options).unwrap())
+}
+
+fn commit(db: &Db, keys: &[&[u8]]) -> Result<Timestamp, CommitError> {
+    let mut txn = Transaction::begin(Db::clone(db));
+    for key in keys {
+        txn.put(TABLE, key, b"v", &[])?;
+    }
+    txn.commit(Durability::Buffered)
+}
+
+fn has(snapshot: &Snapshot<NoColumns, Db>, key: &[u8]) -> bool {
+    snapshot.reader().get(TABLE, key).is_some()
+}
+
+/// A snapshot sees all of a commit or nothing of it.
+#[test]
+fn a_commit_is_seen_whole_or_not_at_all() {
+    let model = Model::new("txn_snapshots::a_commit_is_seen_whole_or_not_at_all");
+    model.preemptions(2).executions(300_000).check(|| {
+        let db = store();
+        let other = Db::clone(&db);
+        let writer = thread::spawn(move || commit(&other, &[b"a", b"b"]).unwrap());
+        let other = Db::clone(&db);
+        let reader = thread::spawn(move || {
+            let snapshot = Snapshot::begin(other);
+            let seen = snapshot.at() > Timestamp::ZERO;
+            assert_eq!((has(&snapshot, b"a"), has(&snapshot, b"b")), (seen, seen));
+            (snapshot, seen)
+        });
+        let (snapshot, seen) = reader.join().unwrap();
+        let at = writer.join().unwrap();
+        let again = (has(&snapshot, b"a"), has(&snapshot, b"b"));
+        assert_eq!(again, (seen, seen), "it never changes");
+        drop(snapshot);
+        let after = Snapshot::begin(Db::clone(&db));
+        assert!(after.at() == at && has(&after, b"a") && has(&after, b"b"));
+    });
+}
+
+/// So does a read-write transaction, which begins at the visible watermark.
+#[test]
+fn a_transaction_sees_a_commit_whole_or_not_at_all() {
+    let model = Model::new("txn_snapshots::a_transaction_sees_a_commit_whole_or_not_at_all");
+    model.preemptions(2).executions(300_000).check(|| {
+        let db = store();
+        let other = Db::clone(&db);
+        let writer = thread::spawn(move || commit(&other, &[b"a", b"b"]).unwrap());
+        let reader = thread::spawn(move || {
+            let txn = Transaction::begin(db);
+            let seen = txn.at() > Timestamp::ZERO;
+            for key in [b"a", b"b"] {
+                assert_eq!(txn.get(TABLE, key).is_some(), seen);
+            }
+        });
+        reader.join().unwrap();
+        writer.join().unwrap();
+    });
+}
+
+/// The visible watermark leaves no gap: who sees the second commit sees the first.
+#[test]
+fn the_visible_watermark_has_no_gap() {
+    let model = Model::new("txn_snapshots::the_visible_watermark_has_no_gap");
+    model.preemptions(1).executions(300_000).check(|| {
+        let db = store();
+        let writers: Vec<_> = [b"a", b"b"]
+            .into_iter()
+            .map(|key| {
+                let db = Db::clone(&db);
+                thread::spawn(move || commit(&db, &[key]).unwrap())
+            })
+            .collect();
+        let reader = thread::spawn(move || {
+            let snapshot = Snapshot::begin(db);
+            let seen = u64::from(has(&snapshot, b"a")) + u64::from(has(&snapshot, b"b"));
+            assert_eq!(
+                seen,
+                snapshot.at().0,
+                "exactly the commits up to the timestamp"
+            );
+        });
+        reader.join().unwrap();
+        let mut at: Vec<u64> = writers.into_iter().map(|w| w.join().unwrap().0).collect();
+        at.sort_unstable();
+        assert_eq!(at, [1, 2]);
+    });
+}
+
+/// A seal beside a commit and a new snapshot: the snapshot has exactly the commits up to its
+/// timestamp, whichever generation they are in.
+#[test]
+fn a_snapshot_beside_a_seal_misses_nothing() {
+    let model = Model::new("txn_snapshots::a_snapshot_beside_a_seal_misses_nothing");
+    model.preemptions(2).executions(300_000).check(|| {
+        let db = store();
+        let other = Db::clone(&db);
+        let writer = thread::spawn(move || {
+            other.seal(1, 0).unwrap();
+            commit(&other, &[b"a"]).unwrap()
+        });
+        let other = Db::clone(&db);
+        let reader = thread::spawn(move || {
+            let snapshot = Snapshot::begin(other);
+            assert_eq!(u64::from(has(&snapshot, b"a")), snapshot.at().0);
+            snapshot
+        });
+        let snapshot = reader.join().unwrap();
+        writer.join().unwrap();
+        assert_eq!(u64::from(has(&snapshot, b"a")), snapshot.at().0);
+        drop(snapshot);
+        assert!(
+            has(&Snapshot::begin(Db::clone(&db)), b"a"),
+            "acknowledged before"
+        );
+    });
+}
+
+/// As above, with the commit on a thread of its own: it may come at any point of the seal.
+#[test]
+fn a_commit_at_any_point_of_a_seal_is_not_missed() {
+    let model = Model::new("txn_snapshots::a_commit_at_any_point_of_a_seal_is_not_missed");
+    model.preemptions(1).executions(300_000).check(|| {
+        let db = store();
+        let other = Db::clone(&db);
+        let sealer = thread::spawn(move || other.seal(1, 0).unwrap());
+        let other = Db::clone(&db);
+        let writer = thread::spawn(move || commit(&other, &[b"a"]).unwrap());
+        let reader = thread::spawn(move || {
+            let snapshot = Snapshot::begin(db);
+            assert_eq!(u64::from(has(&snapshot, b"a")), snapshot.at().0);
+        });
+        reader.join().unwrap();
+        sealer.join().unwrap();
+        writer.join().unwrap();
+    });
+}
+
+/// A seal between two committers of the same key: one of them wins, in whichever generation.
+#[test]
+fn a_seal_hides_no_conflict() {
+    let model = Model::new("txn_snapshots::a_seal_hides_no_conflict");
+    model.preemptions(1).executions(300_000).check(|| {
+        let db = store();
+        let mut transactions = [b"1", b"2"].map(|value| {
+            let mut txn = Transaction::begin(Db::clone(&db));
+            txn.put(TABLE, b"k", value, &[]).unwrap();
+            Some(txn)
+        });
+        let second = transactions[1].take().unwrap();
+        let committer =
+            thread::spawn(move || u64::from(second.commit(Durability::Buffered).is_ok()));
+        let other = Db::clone(&db);
+        let sealer = thread::spawn(move || other.seal(1, 0).unwrap());
+        let first = transactions[0].take().unwrap();
+        let other = thread::spawn(move || u64::from(first.commit(Durability::Buffered).is_ok()));
+        let won = other.join().unwrap();
+        assert_eq!(won + committer.join().unwrap(), 1, "exactly one");
+        sealer.join().unwrap();
+        assert_eq!(db.visible(), Timestamp(1));
+    });
+}
+
+/// What a transaction that began before a seal commits is checked in the generations since.
+#[test]
+fn a_writer_pins_every_generation_since_its_view() {
+    let model = Model::new("txn_snapshots::a_writer_pins_every_generation_since_its_view");
+    model.preemptions(2).executions(300_000).check(|| {
+        let db = store();
+        let mut old = Transaction::begin(Db::clone(&db));
+        old.put(TABLE, b"k", b"old", &[]).unwrap();
+        let mut other = Transaction::begin(Db::clone(&db));
+        other.put(TABLE, b"k", b"other", &[]).unwrap();
+        let store = Db::clone(&db);
+        let winner = thread::spawn(move || {
+            let won = other.commit(Durability::Buffered).is_ok();
+            store.seal(1, 0).unwrap();
+            won
+        });
+        let own = thread::spawn(move || old.commit(Durability::Buffered).is_ok());
+        assert!(own.join().unwrap() != winner.join().unwrap(), "exactly one");
+    });
+}
+
+/// A view whose memory is touched on drop, so that loom sees a use after it.
+struct Watched {
+    witness: Witness,
+    number: u64,
+}
+
+impl Watched {
+    fn new(number: u64) -> Self {
+        Self {
+            witness: Witness::new(),
+            number,
+        }
+    }
+
+    fn read(&self) -> u64 {
+        self.witness.read();
+        self.number
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.witness.write();
+    }
+}
+
+/// No reader's view is freed under it, however many views are published meanwhile; the reader
+/// retries nothing; and what nobody uses is freed.
+#[test]
+fn a_registered_view_is_not_freed() {
+    Model::new("txn_snapshots::a_registered_view_is_not_freed")
+        .preemptions(3)
+        .check(|| {
+            let registry: Arc<Registry<Watched, ()>> = Arc::new(Registry::new(Watched::new(1)));
+            let other = Arc::clone(&registry);
+            let publisher = thread::spawn(move || {
+                other.publish(|view| Watched::new(view.read() + 1));
+                other.publish(|view| Watched::new(view.read() + 1));
+            });
+            let other = Arc::clone(&registry);
+            let reader = thread::spawn(move || {
+                let pin = other.pin(Protection::Exactly);
+                let first = other.view(&pin).read();
+                assert_eq!(other.view(&pin).read(), first);
+                other.unpin(pin);
+            });
+            reader.join().unwrap();
+            publisher.join().unwrap();
+            assert_eq!(registry.collect(), 0, "nobody holds anything");
+        });
+}
+
+/// A pin that protects onward may use every later view.
+#[test]
+fn an_onward_pin_keeps_later_views() {
+    Model::new("txn_snapshots::an_onward_pin_keeps_later_views")
+        .preemptions(3)
+        .check(|| {
+            let registry: Arc<Registry<Watched, ()>> = Arc::new(Registry::new(Watched::new(1)));
+            let other = Arc::clone(&registry);
+            let publisher = thread::spawn(move || {
+                other.publish(|view| Watched::new(view.read() + 1));
+                other.publish(|view| Watched::new(view.read() + 1));
+            });
+            let other = Arc::clone(&registry);
+            let reader = thread::spawn(move || {
+                let pin = other.pin(Protection::Onward);
+                let first = other.view(&pin).read();
+                let later = other.latest(&pin);
+                let seen = later.read();
+                assert!(seen >= first);
+                assert_eq!(later.read(), seen);
+                assert_eq!(other.view(&pin).read(), first);
+                other.unpin(pin);
+            });
+            reader.join().unwrap();
+            publisher.join().unwrap();
+            assert_eq!(registry.collect(), 0, "nobody holds anything");
+        });
+}
