@@ -1,222 +1,29 @@
 //! The only crate that touches files.
 //!
-//! A [`Disk`] is one flat directory of [`File`]s. What a crash leaves of them is a contract that
-//! every implementation keeps and that every caller may build on; the simulated disk of the
-//! testkit exercises exactly this contract, so a caller that assumes more is found out.
+//! A [`Disk`] is one flat directory of [`File`]s. What a crash leaves of them is a contract
+//! ([`contract`]) that every implementation keeps and that every caller may build on; the
+//! simulated disk of the testkit exercises exactly this contract, so that a caller who assumes
+//! more is found out.
 //!
-//! # Contract
-//!
-//! A *process crash* (SIGKILL) loses nothing that a call had completed: the system's cache and the
-//! shared mappings survive. A *power cut* (also a crash of the kernel) leaves this:
-//!
-//! 1. **Unsynced writes.** Of the bytes written since the file's last [`File::sync`], any subset
-//!    of 512-byte sectors is on the disk, in any order; a sector under way may be torn at any
-//!    byte. Bytes that were synced before and not written since are untouched.
-//! 2. **[`File::sync`]** returned `Ok`: the file's bytes and its length are on the disk.
-//! 3. **[`File::write_durable`]** returned `Ok`: these bytes are on the disk, and so is the length
-//!    that they needed. Other unsynced writes of the same file are not covered. While it is under
-//!    way rule 1 holds for its bytes.
-//! 4. **Length.** A length that grew and was not synced may come back as it was, or grown with
-//!    zeroes, or with the written bytes (rule 1), in steps of sectors.
-//! 5. **Names.** Creating, removing and renaming are atomic each (a rename shows the old name or
-//!    the new one, never both or none), happen in any order, and are durable only after
-//!    [`Disk::sync_dir`]. A file that was created, synced, and whose directory was not, may be gone.
-//! 6. **Mappings** ([`Mapped`]) behave as unsynced writes of their file, forever: nothing written
-//!    through one is ever promised to survive a power cut; all of it survives a process crash, in
-//!    the order in which one thread wrote it.
-//! 7. **After an error** of a sync or a durable write, the bytes it covered are in an unknown
-//!    state, *and reading them back proves nothing* (the cache may show what the disk does not
-//!    hold). A failed sync is never to be retried in the hope of a truthful answer.
-//! 8. Any call may fail at any time. A failed write may have written any part of its bytes. A full
-//!    disk is [`std::io::ErrorKind::StorageFull`] (or `QuotaExceeded`).
-//!
-//! Mappings are written through a method and never lent as a slice; recovery reads the file with
-//! [`File::read_at`], never through a mapping, so no file's bytes change under a Rust reference.
+//! | | |
+//! |---|---|
+//! | [`contract`] | the traits, and what a crash leaves |
+//! | [`DirDisk`] | a directory of the system's |
+//! | [`MemoryDisk`] | a directory in memory, for databases that live no longer than their process |
+//! | [`sync_rate`] | how many durable writes a second a device takes |
 
-use std::io;
-use std::ops::Range;
-use std::sync::Arc;
+mod aligned;
+pub mod contract;
+mod dir;
+mod kinds;
+mod memory;
+mod name;
+mod rate;
+mod raw;
 
-/// Durable writes are aligned to this, in place, length and memory where possible.
-pub const BLOCK_BYTES: usize = 4096;
-
-/// How [`Disk::open`] treats a file that exists or does not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OpenMode {
-    /// Reading only; the file must exist.
-    Read,
-    /// Reading and writing; the file must exist.
-    Write,
-    /// Reading and writing; the file must not exist, and is created empty.
-    CreateNew,
-}
-
-/// How [`Disk::lock`] locks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LockMode {
-    /// One holder, and no reader beside it.
-    Exclusive,
-    /// Any number of holders, and no writer beside them. Creates and changes nothing.
-    Shared,
-}
-
-/// Held until dropped.
-pub trait Lock: Send + Sync {}
-
-/// How durable writes reach the disk, as probed at opening.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DurableWrites {
-    /// `O_DIRECT | O_DSYNC`: an error is reported by the very write that met it.
-    Direct,
-    /// `pwrite` and `fdatasync`, where the file system refuses direct writes.
-    Synced,
-    /// Memory or simulation.
-    Simulated,
-}
-
-/// How the filling buffers are kept, as probed at opening.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MappedWrites {
-    /// A shared mapping of a file: a store survives the process.
-    Mapped,
-    /// A `pwrite` each beside a copy in memory, where a mapping is not safe.
-    Written,
-    /// Memory or simulation.
-    Simulated,
-}
-
-/// What was found out about a disk when it was opened; shown in the database's statistics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DiskTraits {
-    /// How durable writes reach the disk.
-    pub durable_writes: DurableWrites,
-    /// How the filling buffers are kept.
-    pub mapped_writes: MappedWrites,
-}
-
-/// One flat directory of files. See the crate's contract for what a crash leaves of it.
-///
-/// File names are generated by the callers: ASCII letters, digits, `-`, `_` and `.` only.
-pub trait Disk: Send + Sync {
-    /// Opens or creates a file.
-    ///
-    /// # Errors
-    /// `NotFound` or `AlreadyExists` as `mode` says; whatever the system reports.
-    fn open(&self, name: &str, mode: OpenMode) -> io::Result<Arc<dyn File>>;
-
-    /// Makes (or keeps) the file `name` at exactly `len` bytes, all of them backed by the disk, so
-    /// that a store cannot fault, and maps it. What the file held stays. `len` is a multiple of
-    /// [`BLOCK_BYTES`].
-    ///
-    /// # Errors
-    /// `StorageFull`, or whatever the system reports.
-    fn map(&self, name: &str, len: u64) -> io::Result<Arc<dyn Mapped>>;
-
-    /// Removes a file.
-    ///
-    /// # Errors
-    /// `NotFound`, or whatever the system reports.
-    fn remove(&self, name: &str) -> io::Result<()>;
-
-    /// Renames a file, replacing what stood at `to`.
-    ///
-    /// # Errors
-    /// `NotFound`, or whatever the system reports.
-    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
-
-    /// The names of all files, in any order.
-    ///
-    /// # Errors
-    /// Whatever the system reports.
-    fn list(&self) -> io::Result<Vec<String>>;
-
-    /// Makes creations, removals and renames durable.
-    ///
-    /// # Errors
-    /// Whatever the system reports; see rule 7.
-    fn sync_dir(&self) -> io::Result<()>;
-
-    /// Locks the directory against other openers, in this process and in others; at once.
-    ///
-    /// # Errors
-    /// `WouldBlock` if somebody holds a lock that excludes this one.
-    fn lock(&self, mode: LockMode) -> io::Result<Box<dyn Lock>>;
-
-    /// What was found out about the disk.
-    fn traits(&self) -> DiskTraits;
-}
-
-/// An open file. Offsets and lengths are in bytes. All methods may be called from any thread.
-pub trait File: Send + Sync {
-    /// Reads at `offset` until `buf` is full or the file ends; returns the bytes read.
-    ///
-    /// # Errors
-    /// Whatever the system reports, except interruptions.
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
-
-    /// Writes all of `bytes` at `offset`; the file grows as needed. Not durable (rule 1).
-    ///
-    /// # Errors
-    /// `StorageFull`, or whatever the system reports; part may have been written.
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
-
-    /// Writes all of `bytes` at `offset`, durably (rule 3). `offset` and the length are multiples
-    /// of [`BLOCK_BYTES`]; memory that is not so aligned is copied first.
-    ///
-    /// # Errors
-    /// As [`File::write_at`], `InvalidInput` where misaligned; see rule 7.
-    fn write_durable(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
-
-    /// Makes everything written to the file durable (rule 2).
-    ///
-    /// # Errors
-    /// Whatever the system reports; see rule 7.
-    fn sync(&self) -> io::Result<()>;
-
-    /// The length.
-    ///
-    /// # Errors
-    /// Whatever the system reports.
-    fn len(&self) -> io::Result<u64>;
-
-    /// Cuts or grows the file; what is new reads as zeroes. Not durable before a sync.
-    ///
-    /// # Errors
-    /// Whatever the system reports.
-    fn set_len(&self, len: u64) -> io::Result<()>;
-
-    /// Reserves the disk's space for the first `len` bytes, growing the file to at least that, so
-    /// that later writes there do not find the disk full. What is new reads as zeroes.
-    ///
-    /// # Errors
-    /// `StorageFull`, or whatever the system reports.
-    fn allocate(&self, len: u64) -> io::Result<()>;
-}
-
-/// A file's bytes as a mapping: stores that survive the process (rule 6).
-pub trait Mapped: Send + Sync {
-    /// Bytes mapped.
-    fn len(&self) -> u64;
-
-    /// Whether nothing is mapped.
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Stores `bytes` at `offset`.
-    ///
-    /// Concurrent calls must not overlap, nor overlap a [`Mapped::flush_to`] under way; the
-    /// implementation may rely on it only for what the bytes are, never for memory safety.
-    ///
-    /// # Errors
-    /// `InvalidInput` outside the mapping; where each store is a `pwrite`, whatever that reports.
-    fn write(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
-
-    /// Writes the mapped bytes of `range` to `file` at `offset`, durably, as
-    /// [`File::write_durable`] of the same disk does, without a copy where it can. Both ends of
-    /// the range and `offset` are multiples of [`BLOCK_BYTES`].
-    ///
-    /// # Errors
-    /// As [`File::write_durable`].
-    fn flush_to(&self, range: Range<u64>, file: &dyn File, offset: u64) -> io::Result<()>;
-}
+pub use contract::{BLOCK_BYTES, Disk, File, Lock, Mapped};
+pub use dir::{DirDisk, Probe};
+pub use kinds::{DiskTraits, DurableWrites, LockMode, MappedWrites, OpenMode};
+pub use memory::MemoryDisk;
+pub use name::check_name;
+pub use rate::{SyncRate, sync_rate};

@@ -1,1 +1,22 @@
-//! Simulated disk, model database, history checker.
+//! What Vellum is tested with: a simulated disk, the states that a crash may leave of it, a model
+//! database, and a checker of histories. Everything is decided by seeds; there are no clocks.
+//!
+//! | | |
+//! |---|---|
+//! | [`SimDisk`] | a disk in memory that records a trace, fails chosen calls, and fills up |
+//! | [`Trace`], [`Cut`], [`State`] | every state that a crash may leave, at every point of the trace |
+//! | [`Model`] | what Vellum promises, as an ordered map with all its versions |
+//! | [`history`] | whether what many threads saw is snapshot isolation |
+
+#![forbid(unsafe_code)]
+
+mod crash;
+pub mod history;
+mod model;
+mod random;
+mod sim;
+
+pub use crash::{Budget, Crash, Cut, Cuts, Distinct, State, States};
+pub use model::{Conflict, Model, ModelTransaction, Record};
+pub use random::Random;
+pub use sim::{Call, CallKind, Fault, Lasting, SimDisk, SimOptions, Trace, Trouble};

@@ -1,0 +1,66 @@
+//! Whether what many threads saw is snapshot isolation: a check by timestamps, sound and complete
+//! where the engine tells each transaction's snapshot and commit timestamps, in `O(n log n)`.
+//!
+//! 1. A read of a key returns what the newest commit at or before the reader's snapshot wrote, or
+//!    what the reader itself wrote before; a range returns exactly the keys for which that is
+//!    something, in order.
+//! 2. Of two committed transactions that wrote the same key, the later one's snapshot has the
+//!    earlier one's commit: first committer wins.
+//! 3. Commit timestamps are unique and later than the snapshot they rest on.
+//! 4. Real time: a snapshot has every commit that had returned when the transaction began.
+//!
+//! Values tell versions apart: a workload writes each value once, else an anomaly may be named
+//! wrongly, though not missed unless the values are equal.
+
+mod check;
+mod recorder;
+
+pub use check::{Anomaly, Kind, Summary, check};
+pub use recorder::{Recorder, Recording};
+
+/// One step of a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A key was read.
+    Read {
+        /// The key.
+        key: Vec<u8>,
+        /// What was there.
+        value: Option<Vec<u8>>,
+    },
+    /// A range was read: from the first key on, up to and without the second.
+    Range {
+        /// The first key that may be in it.
+        from: Vec<u8>,
+        /// The first key beyond it; none if it has no end.
+        to: Option<Vec<u8>>,
+        /// The keys and values that were there, in order.
+        found: Vec<(Vec<u8>, Vec<u8>)>,
+    },
+    /// A key was written, or removed.
+    Write {
+        /// The key.
+        key: Vec<u8>,
+        /// What was written.
+        value: Option<Vec<u8>>,
+    },
+}
+
+/// One transaction that has ended. What became of one that was cut off by a crash is to be found
+/// out first, by reading.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transaction {
+    /// The timestamp of its snapshot.
+    pub snapshot: u64,
+    /// The timestamp of its commit; none if it was rolled back, failed, or wrote nothing.
+    pub commit: Option<u64>,
+    /// When it was asked to begin, in ticks of one counter.
+    pub began: u64,
+    /// When its commit returned, in the same ticks.
+    pub ended: u64,
+    /// What it did, in order.
+    pub steps: Vec<Step>,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! Records what many threads do. Any thread may call; each transaction is recorded by one at a time.
+//!
+//! 1. A transaction's beginning is counted before the engine is asked, its end after the engine
+//!    answered: so what the ticks put in order was in that order.
+
+use std::sync::Arc;
+
+use vellum_sync::Mutex;
+use vellum_sync::atomic::{AtomicU64, Ordering};
+
+use super::{Step, Transaction};
+
+/// Records transactions.
+#[derive(Clone)]
+pub struct Recorder {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    ticks: AtomicU64,
+    ended: Mutex<Vec<Transaction>>,
+}
+
+impl Default for Recorder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Recorder {
+    /// A recorder of nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        let inner = Inner {
+            ticks: AtomicU64::new(1),
+            ended: Mutex::new(Vec::new()),
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// To be called before the engine is asked to begin a transaction.
+    #[must_use]
+    pub fn begin(&self) -> Recording {
+        let began = self.tick();
+        let transaction = Transaction {
+            snapshot: 0,
+            commit: None,
+            began,
+            ended: began,
+            steps: Vec::new(),
+        };
+        Recording {
+            recorder: self.clone(),
+            transaction,
+        }
+    }
+
+    /// Everything that has ended.
+    #[must_use]
+    pub fn history(&self) -> Vec<Transaction> {
+        self.inner.ended.lock().clone()
+    }
+
+    fn tick(&self) -> u64 {
+        // One counter's changes are in one order, which is all that is asked of it, and a read and
+        // a write of the same thread keep theirs.
+        self.inner.ticks.fetch_add(1, Ordering::AcqRel)
+    }
+}
+
+/// One transaction being recorded. If it is dropped, it is not a part of the history.
+pub struct Recording {
+    recorder: Recorder,
+    transaction: Transaction,
+}
+
+impl Recording {
+    /// The transaction has begun, with this snapshot.
+    pub fn snapshot(&mut self, snapshot: u64) {
+        self.transaction.snapshot = snapshot;
+    }
+
+    /// A key was read.
+    pub fn read(&mut self, key: &[u8], value: Option<&[u8]>) {
+        let value = value.map(<[u8]>::to_owned);
+        self.transaction.steps.push(Step::Read {
+            key: key.to_owned(),
+            value,
+        });
+    }
+
+    /// A range was read.
+    pub fn range(&mut self, from: &[u8], to: Option<&[u8]>, found: Vec<(Vec<u8>, Vec<u8>)>) {
+        let to = to.map(<[u8]>::to_owned);
+        self.transaction.steps.push(Step::Range {
+            from: from.to_owned(),
+            to,
+            found,
+        });
+    }
+
+    /// A key was written, or removed.
+    pub fn write(&mut self, key: &[u8], value: Option<&[u8]>) {
+        let value = value.map(<[u8]>::to_owned);
+        self.transaction.steps.push(Step::Write {
+            key: key.to_owned(),
+            value,
+        });
+    }
+
+    /// Whether anything was written so far.
+    #[must_use]
+    pub fn wrote(&self) -> bool {
+        let steps = &self.transaction.steps;
+        steps.iter().any(|step| matches!(step, Step::Write { .. }))
+    }
+
+    /// The commit has returned, with this timestamp.
+    pub fn committed(mut self, at: u64) {
+        self.transaction.commit = Some(at);
+        self.end();
+    }
+
+    /// The transaction has failed or was rolled back, or has only read.
+    pub fn ended(self) {
+        self.end();
+    }
+
+    fn end(mut self) {
+        self.transaction.ended = self.recorder.tick();
+        self.recorder.inner.ended.lock().push(self.transaction);
+    }
+}
