@@ -199,13 +199,13 @@ fn committers(name: &str, threads: usize, in_flight_max: usize, preemptions: Opt
 /// for ever.
 #[test]
 fn two_committers_one_write_at_a_time() {
-    committers("two_committers_one_write_at_a_time", 2, 1, None);
+    committers("two_committers_one_write_at_a_time", 2, 1, Some(4));
 }
 
 /// The same with two groups under way.
 #[test]
 fn two_committers_two_writes_at_a_time() {
-    committers("two_committers_two_writes_at_a_time", 2, 2, None);
+    committers("two_committers_two_writes_at_a_time", 2, 2, Some(4));
 }
 
 /// The place to write is handed on to a sleeper.

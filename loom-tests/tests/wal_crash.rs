@@ -105,7 +105,7 @@ fn crash(sim: &SimDisk, order: &BTreeMap<u64, u64>) {
 
 fn run(name: &str, background: bool) {
     Model::new(format!("wal_crash::{name}"))
-        .schedules(300)
+        .schedules(2_000)
         .check(move || {
             let sim = SimDisk::new(random_u64());
             let order = Order::default();

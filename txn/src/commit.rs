@@ -43,8 +43,8 @@ const ROOM_BYTES: usize = 32 * 1024;
 /// Buffers larger than this are not kept for the next transaction.
 const KEEP_BYTES: usize = 1 << 20;
 
-/// A slot looks at the backlog of unordered keys once in so many commits.
-const BACKLOG_EVERY: u32 = 64;
+/// A slot looks at the backlog of unordered keys once in so many writes.
+const BACKLOG_EVERY: usize = 1024;
 
 /// Memory that goes from one transaction of a slot to the next.
 #[derive(Default)]
@@ -54,14 +54,15 @@ pub(crate) struct Scratch {
     installed: Vec<(EntryAt, VersionAt)>,
     /// Left-over room, and the number of the generation that it belongs to.
     room: (u64, Room),
-    commits: u32,
+    /// Writes since the backlog was looked at.
+    untidy: usize,
 }
 
 impl Scratch {
     /// Makes it ready for the next transaction.
     pub(crate) fn recycle(&mut self) {
         let room = std::mem::take(&mut self.room);
-        let commits = self.commits;
+        let untidy = self.untidy;
         if self.writes.capacity() + self.payload.capacity() > KEEP_BYTES {
             *self = Self::default();
         } else {
@@ -70,7 +71,7 @@ impl Scratch {
             self.installed.clear();
         }
         self.room = room;
-        self.commits = commits;
+        self.untidy = untidy;
     }
 }
 
@@ -355,11 +356,12 @@ impl<'a, S: Schema> Commit<'a, S> {
     /// Sorts the new keys once thousands of them wait. Outside the gate; the pin keeps the
     /// generation.
     fn tidy(&mut self, generation: &Generation) {
-        self.scratch.commits = self.scratch.commits.wrapping_add(1);
-        if self.scratch.commits.is_multiple_of(BACKLOG_EVERY)
-            && generation.order().backlog(generation.arena()) > BACKLOG_MAX
-        {
-            drop(generation.order().sorted(generation.arena()));
+        self.scratch.untidy += self.scratch.writes.len();
+        if self.scratch.untidy >= BACKLOG_EVERY {
+            self.scratch.untidy = 0;
+            if generation.order().backlog(generation.arena()) > BACKLOG_MAX {
+                generation.order().tidy(generation.arena());
+            }
         }
     }
 

@@ -11,8 +11,9 @@
 //! 4. So a range at S misses no key committed at or before S: its entry was listed before its
 //!    version could be stamped, the stamp preceded the visible timestamp (Release), and the
 //!    reader's snapshot (Acquire) preceded its call.
-//! 5. Runs merge when a later one has grown to half of its predecessor, up to [`SMALL_RUN`] items;
-//!    larger ones when there are [`RUNS_MAX`], so that no single caller pays often.
+//! 5. A run is merged into the one before it when that is less than [`RATIO`] times as long, so
+//!    there are few runs and each key is merged a few times. Readers merge short runs only
+//!    ([`SHORT_RUN`]); committers who tidy merge the long ones too.
 
 use std::sync::Arc;
 
@@ -26,11 +27,11 @@ use crate::run::{Item, Run};
 /// Lists of new keys; committers spread over them.
 const LISTS: usize = 8;
 
-/// Runs up to this length merge eagerly.
-const SMALL_RUN: usize = 64 * 1024;
+/// How much longer than its successor a run is, at least.
+const RATIO: usize = 3;
 
-/// Runs that a range merges at most.
-const RUNS_MAX: usize = 10;
+/// Runs that are merged by readers, in keys.
+const SHORT_RUN: usize = 16 * 1024;
 
 /// Waiting keys at which a committer sorts.
 pub(crate) const BACKLOG_MAX: u64 = 8 * 1024;
@@ -125,6 +126,15 @@ impl Order {
 
     /// All keys listed so far, in order (rule 3).
     pub(crate) fn sorted(&self, arena: &Arena) -> vellum_sync::Arc<Sorted> {
+        self.sorted_merging(arena, SHORT_RUN)
+    }
+
+    /// [`Order::sorted`] by a committer that found too many keys waiting.
+    pub(crate) fn tidy(&self, arena: &Arena) {
+        drop(self.sorted_merging(arena, usize::MAX));
+    }
+
+    fn sorted_merging(&self, arena: &Arena, longest: usize) -> vellum_sync::Arc<Sorted> {
         let old = self.sorted.load_full();
         let tops: Vec<_> = self.lists.iter().map(List::top).collect();
         if tops == old.covered {
@@ -144,7 +154,7 @@ impl Order {
         }
         let mut runs = old.runs.clone();
         runs.push(Arc::new(Run::sort(arena, items)));
-        merge_tail(arena, &mut runs);
+        merge_tail(arena, &mut runs, longest);
         let new = vellum_sync::Arc::new(Sorted {
             runs,
             covered: tops,
@@ -180,19 +190,12 @@ impl Order {
 }
 
 /// Rule 5.
-fn merge_tail(arena: &Arena, runs: &mut Vec<Arc<Run>>) {
+fn merge_tail(arena: &Arena, runs: &mut Vec<Arc<Run>>, longest: usize) {
     while let [.., before, last] = &runs[..]
-        && before.len() <= 2 * last.len()
-        && before.len() + last.len() <= SMALL_RUN
+        && before.len() <= longest
+        && before.len() < RATIO * last.len()
     {
         merge_last_two(arena, runs);
-    }
-    if runs.len() > RUNS_MAX {
-        while let [.., before, last] = &runs[..]
-            && (before.len() <= 8 * last.len() || runs.len() > RUNS_MAX)
-        {
-            merge_last_two(arena, runs);
-        }
     }
 }
 

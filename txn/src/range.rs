@@ -15,7 +15,7 @@ use vellum_base::{TableId, Timestamp};
 
 use crate::generation::Generation;
 use crate::node::Body;
-use crate::run::Run;
+use crate::run::{Item, Run};
 use crate::snapshot::{Version, visible};
 use crate::transaction::Found;
 use crate::write_set::Writes;
@@ -28,57 +28,45 @@ struct Source<'v> {
     run: Arc<Run>,
     start: usize,
     end: usize,
-    front: &'v [u8],
-    back: &'v [u8],
 }
 
 impl<'v> Source<'v> {
-    fn load_front(&mut self) {
-        if self.start < self.end {
-            self.front = self.run.item(self.start).key(self.generation.arena());
-            self.prefetch((self.start + AHEAD).min(self.end - 1));
-        }
+    /// The next item from `end`.
+    fn item(&self, end: End) -> Option<Item> {
+        (self.start < self.end).then(|| match end {
+            End::Front => self.run.item(self.start),
+            End::Back => self.run.item(self.end - 1),
+        })
     }
 
-    fn load_back(&mut self) {
-        if self.start < self.end {
-            self.back = self.run.item(self.end - 1).key(self.generation.arena());
-            self.prefetch(self.end.saturating_sub(1 + AHEAD).max(self.start));
+    fn key(&self, item: Item) -> &'v [u8] {
+        item.key(self.generation.arena())
+    }
+
+    /// Takes the item at `end` off and looks for its version.
+    fn take(&mut self, end: End, at: Timestamp) -> Option<Decision<'v>> {
+        let entry = self.item(end)?.entry()?;
+        let ahead = match end {
+            End::Front => {
+                self.start += 1;
+                self.start + AHEAD
+            }
+            End::Back => {
+                self.end -= 1;
+                self.end.wrapping_sub(1 + AHEAD)
+            }
+        };
+        if (self.start..self.end).contains(&ahead) {
+            self.prefetch(ahead);
         }
+        let (version, committed) = self.generation.version_at(entry, at)?;
+        Some(Decision(visible(self.generation, version, committed)))
     }
 
     fn prefetch(&self, index: usize) {
         if let Some(entry) = self.run.item(index).entry() {
             self.generation.arena().prefetch(entry, 3);
         }
-    }
-
-    fn key(&self, end: End) -> Option<&'v [u8]> {
-        (self.start < self.end).then_some(match end {
-            End::Front => self.front,
-            End::Back => self.back,
-        })
-    }
-
-    /// Takes the item at `end` off and looks for its version.
-    fn take(&mut self, end: End, at: Timestamp) -> Option<Decision<'v>> {
-        let index = match end {
-            End::Front => self.start,
-            End::Back => self.end - 1,
-        };
-        let entry = self.run.item(index).entry();
-        match end {
-            End::Front => {
-                self.start += 1;
-                self.load_front();
-            }
-            End::Back => {
-                self.end -= 1;
-                self.load_back();
-            }
-        }
-        let (version, committed) = self.generation.version_at(entry?, at)?;
-        Some(Decision(visible(self.generation, version, committed)))
     }
 }
 
@@ -93,7 +81,7 @@ enum End {
 
 impl End {
     /// Which of two keys comes first from this end.
-    fn first(self, a: &[u8], b: &[u8]) -> Ordering {
+    fn first<T: Ord + ?Sized>(self, a: &T, b: &T) -> Ordering {
         match self {
             Self::Front => a.cmp(b),
             Self::Back => b.cmp(a),
@@ -122,16 +110,15 @@ impl<'v> Range<'v> {
                 let (start, end) = run.slice(generation.arena(), table, lower, upper);
                 if start < end {
                     let run = Arc::clone(run);
-                    let mut source = Source {
+                    let source = Source {
                         generation,
                         run,
                         start,
                         end,
-                        front: &[],
-                        back: &[],
                     };
-                    source.load_front();
-                    source.load_back();
+                    for index in start..end.min(start + AHEAD) {
+                        source.prefetch(index);
+                    }
                     sources.push(source);
                 }
             }
@@ -139,13 +126,34 @@ impl<'v> Range<'v> {
         Self { sources, at }
     }
 
+    /// The source whose next item comes first from `end`, and its key. Whole keys are touched only
+    /// where heads are equal.
+    fn first(&self, end: End) -> Option<(Item, &'v [u8])> {
+        let mut first: Option<(Item, &Source<'v>)> = None;
+        for source in &self.sources {
+            let Some(item) = source.item(end) else {
+                continue;
+            };
+            let sooner = first.is_none_or(|(best, other)| {
+                let by_head = end.first(&item.head(), &best.head());
+                by_head
+                    .then_with(|| end.first(source.key(item), other.key(best)))
+                    .is_lt()
+            });
+            if sooner {
+                first = Some((item, source));
+            }
+        }
+        first.map(|(item, source)| (item, source.key(item)))
+    }
+
     fn step(&mut self, end: End) -> Option<(&'v [u8], Version<'v>)> {
         loop {
-            let keys = self.sources.iter().filter_map(|source| source.key(end));
-            let key = keys.min_by(|a, b| end.first(a, b))?;
+            let (first, key) = self.first(end)?;
             let mut decision = None;
             for source in &mut self.sources {
-                if source.key(end) == Some(key) {
+                let next = source.item(end).filter(|item| item.head() == first.head());
+                if next.is_some_and(|item| source.key(item) == key) {
                     let found = source.take(end, self.at);
                     decision = decision.or(found);
                 }

@@ -42,6 +42,10 @@ impl Item {
         }
     }
 
+    pub(crate) fn head(self) -> u64 {
+        self.head
+    }
+
     pub(crate) fn entry(self) -> Option<EntryAt> {
         EntryAt::from_units(u64::from(self.entry_units))
     }
@@ -124,6 +128,9 @@ impl Run {
             Bound::Excluded(key) => self.below(arena, table, key, Ordering::Equal),
         };
         let end = match upper {
+            Bound::Unbounded if self.items.last().is_some_and(|last| last.table == table.0) => {
+                self.items.len()
+            }
             Bound::Unbounded => self.items.partition_point(|item| item.table <= table.0),
             Bound::Included(key) => self.below(arena, table, key, Ordering::Equal),
             Bound::Excluded(key) => self.below(arena, table, key, Ordering::Less),

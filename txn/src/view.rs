@@ -9,6 +9,8 @@
 //!    after that view was published, so `last` is found set [1].
 //! 3. So a view holds every version that its snapshots see: those of its own generations, up to
 //!    `last`.
+//! 4. Settled may lag behind many seals, and read-only snapshots start there: a generation may
+//!    leave the views only when settled has reached its last timestamp [2]. None leaves yet.
 
 use std::sync::Arc;
 

@@ -1,15 +1,24 @@
 //! What a snapshot sees, and that it never changes.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
-mod common;
-
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use common::{TABLE, begin, commit, get, put, snapshot, store};
+use crate::common::{Db, Snap, TABLE, begin, commit, snapshot, store};
 use vellum_base::{TableId, Timestamp};
 use vellum_txn::CommitError;
+
+fn put(db: &Db, key: &[u8], value: &[u8]) -> Result<Timestamp, CommitError> {
+    let mut txn = begin(db);
+    txn.put(TABLE, key, value, &[])?;
+    commit(txn)
+}
+
+fn get(snapshot: &Snap, key: &[u8]) -> Option<Vec<u8>> {
+    snapshot
+        .reader()
+        .get(TABLE, key)
+        .map(|version| version.value().to_vec())
+}
 
 #[test]
 fn a_snapshot_sees_what_was_committed_before_it_and_nothing_else() {

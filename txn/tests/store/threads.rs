@@ -1,13 +1,9 @@
 //! Many threads at once, with generations small enough that seals happen all the time.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
-mod common;
-
 use std::ops::Bound;
 use std::sync::Arc;
 
-use common::{TABLE, begin, commit, snapshot, store};
+use crate::common::{TABLE, Txn, begin, commit, snapshot, store};
 use vellum_sync::atomic::{AtomicBool, Ordering};
 use vellum_sync::thread;
 use vellum_txn::CommitError;
@@ -41,7 +37,7 @@ fn money_moves_and_never_appears_or_vanishes() {
                     let from = (state >> 8) % ACCOUNTS;
                     let to = (state >> 16) % ACCOUNTS;
                     let mut txn = begin(&db);
-                    let read = |txn: &common::Txn, account: u32| {
+                    let read = |txn: &Txn, account: u32| {
                         balance(txn.get(TABLE, &account.to_be_bytes()).unwrap().value())
                     };
                     if from != to {

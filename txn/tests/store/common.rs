@@ -47,16 +47,3 @@ pub(crate) fn snapshot(db: &Db) -> Snap {
 pub(crate) fn commit(txn: Txn) -> Result<Timestamp, CommitError> {
     txn.commit(Durability::Buffered)
 }
-
-pub(crate) fn put(db: &Db, key: &[u8], value: &[u8]) -> Result<Timestamp, CommitError> {
-    let mut txn = begin(db);
-    txn.put(TABLE, key, value, &[])?;
-    commit(txn)
-}
-
-pub(crate) fn get(snapshot: &Snap, key: &[u8]) -> Option<Vec<u8>> {
-    snapshot
-        .reader()
-        .get(TABLE, key)
-        .map(|version| version.value().to_vec())
-}

@@ -1,0 +1,8 @@
+//! The store through its public face: snapshots, conflicts, seals, threads.
+
+#![cfg(test)]
+
+mod common;
+mod settling;
+mod snapshots;
+mod threads;
