@@ -93,7 +93,10 @@ impl<'a> Decoder<'a> {
     /// An error about `what` at the present place.
     #[must_use]
     pub fn error(&self, what: &'static str) -> DecodeError {
-        DecodeError { offset: self.at, what }
+        DecodeError {
+            offset: self.at,
+            what,
+        }
     }
 
     /// The next `len` bytes.

@@ -17,7 +17,11 @@ impl Corruption {
     /// A report of `what` at `offset` of `file`.
     #[must_use]
     pub fn new(file: impl Into<String>, offset: u64, what: impl Into<String>) -> Self {
-        Self { file: file.into(), offset, what: what.into() }
+        Self {
+            file: file.into(),
+            offset,
+            what: what.into(),
+        }
     }
 }
 

@@ -10,7 +10,9 @@ mod limits;
 mod number;
 
 pub use checksum::{checksum, checksum_seeded};
-pub use codec::{DecodeError, Decoder, put_bytes, put_u8, put_u32, put_u64, put_varint, varint_len};
+pub use codec::{
+    DecodeError, Decoder, put_bytes, put_u8, put_u32, put_u64, put_varint, varint_len,
+};
 pub use corruption::Corruption;
 pub use limits::{KEY_BYTES_MAX, NAME_BYTES_MAX, VALUE_BYTES_MAX, VECTOR_DIMENSION_MAX};
 pub use number::{IndexId, Lsn, TableId, Timestamp};

@@ -1,1 +1,71 @@
-//! An embeddable transactional engine for records and vectors.
+//! Vellum: an embeddable transactional store for records and vectors.
+//!
+//! Ordered tables of records, and vector indexes over them, under one begin/commit interface: many
+//! writers at once, readers that never wait, searches inside the same snapshot as the rest.
+//!
+//! Start with [`Database`].
+//!
+//! | | |
+//! |---|---|
+//! | [`Database`], [`Options`] | opening, tables, indexes |
+//! | [`ReadTransaction`] | a snapshot, and what can be asked of it |
+//! | [`Transaction`], [`CommitHandle`], [`Durability`] | writing |
+//! | [`Table`], [`Record`], [`Key`], [`Value`] | what is stored |
+//! | [`Search`], [`Exact`], [`Metric`] | vectors |
+//! | [`Error`], [`Remedy`] | what can go wrong, and what to do |
+
+#![forbid(unsafe_code)]
+
+mod argument;
+mod bytes;
+mod catalog;
+mod change;
+mod database;
+mod error;
+mod fill;
+mod handle;
+mod hit;
+mod index;
+mod log;
+mod options;
+mod quoted;
+mod range;
+mod read;
+mod readme;
+mod record;
+mod recovery;
+mod schema;
+mod scope;
+mod search;
+mod shared;
+mod stats;
+mod table;
+mod transact;
+mod transaction;
+
+pub use argument::InvalidArgument;
+pub use bytes::{Key, Value, Versioned};
+pub use database::Database;
+pub use error::{Error, Remedy, Result};
+pub use handle::CommitHandle;
+pub use hit::{Hit, Hits};
+pub use index::{Exact, IndexInfo, NewIndex};
+pub use options::Options;
+pub use quoted::QuotedKey;
+pub use range::Range;
+pub use read::ReadTransaction;
+pub use record::{Record, StoredRecord, Vector};
+pub use scope::Row;
+pub use search::Search;
+pub use stats::{LogStats, Stats};
+pub use table::Table;
+pub use transaction::Transaction;
+pub use vellum_base::{
+    Corruption, KEY_BYTES_MAX, NAME_BYTES_MAX, Timestamp, VALUE_BYTES_MAX, VECTOR_DIMENSION_MAX,
+};
+/// The disk's contract, for disks of one's own: see [`Options::open_on`].
+pub use vellum_disk as disk;
+/// The contract of index plugins: see [`Options::index_plugin`].
+pub use vellum_index as plugin;
+pub use vellum_index::Metric;
+pub use vellum_txn::{COMMIT_BYTES_MAX, Durability};

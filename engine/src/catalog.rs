@@ -1,0 +1,480 @@
+//! The catalog: which tables and indexes there are, as part of each view of the store.
+//!
+//! Immutable; a schema commit replaces it as a whole, so that it belongs to the snapshot like the
+//! records. Rules:
+//!
+//! 1. Numbers of tables and indexes are handed out in ascending order and never again: a table's
+//!    is its place in a list whose places outlive their tables.
+//! 2. A view may be taken while the schema commit that made it is not settled yet; a read-only
+//!    snapshot then starts before that commit. So everything carries the timestamps of its making
+//!    and its dropping, and a snapshot at S has what was made at or before S and dropped after S.
+//! 3. What was dropped stays for such snapshots. Its rows leave with the first later change that
+//!    finds its dropping settled: snapshots of the new view start no earlier. A table's name stays,
+//!    for messages.
+//! 4. Commits are fed to live indexes only, and take only live tables: they come after every
+//!    change in their view.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use vellum_base::{IndexId, TableId, Timestamp};
+use vellum_txn::{Column, Schema};
+
+use crate::argument::InvalidArgument;
+use crate::change::Change;
+use crate::error::{Error, Result};
+use crate::index::{IndexEntry, Plugins};
+use crate::table::{Origin, Table};
+
+/// Where everything live is, and nothing that was dropped.
+const LAST: Timestamp = Timestamp(Timestamp::MAX.0 - 1);
+
+/// See the module's rules.
+#[derive(Clone, Debug)]
+pub(crate) struct Catalog {
+    origin: Arc<Origin>,
+    tables: Vec<TableEntry>,
+    names: BTreeMap<Arc<str>, TableId>,
+    next_index: u32,
+    plugins: Arc<Plugins>,
+}
+
+/// Why a change cannot be made.
+#[derive(Clone, Debug)]
+pub(crate) enum ChangeError {
+    /// It contradicts the catalog: where it comes from the log, that is damage.
+    Broken(&'static str),
+    /// A new index could not be given its rows.
+    Fill(Error),
+}
+
+impl From<&'static str> for ChangeError {
+    fn from(what: &'static str) -> Self {
+        Self::Broken(what)
+    }
+}
+
+/// A table, live or not quite gone (rule 3).
+#[derive(Clone, Debug)]
+pub(crate) struct TableEntry {
+    pub(crate) name: Arc<str>,
+    created_at: Timestamp,
+    dropped_at: Timestamp,
+    indexes: Arc<[IndexEntry]>,
+    /// Those of the live indexes (rule 4).
+    columns: Arc<[Arc<Column>]>,
+}
+
+impl Catalog {
+    pub(crate) fn new(origin: Arc<Origin>, plugins: Arc<Plugins>) -> Self {
+        Self {
+            origin,
+            tables: Vec::new(),
+            names: BTreeMap::new(),
+            next_index: 0,
+            plugins,
+        }
+    }
+
+    pub(crate) fn plugins(&self) -> &Plugins {
+        &self.plugins
+    }
+
+    /// The number that the next table will have.
+    pub(crate) fn next_table(&self) -> TableId {
+        TableId(self.tables.len() as u32)
+    }
+
+    /// The number that the next index will have.
+    pub(crate) fn next_index(&self) -> IndexId {
+        IndexId(self.next_index)
+    }
+
+    fn entry(&self, table: TableId) -> Option<&TableEntry> {
+        self.tables.get(table.0 as usize)
+    }
+
+    /// The live table of this name, with the timestamp of its making.
+    pub(crate) fn find(&self, name: &str) -> Option<(Table, Timestamp)> {
+        let id = *self.names.get(name)?;
+        let entry = self.entry(id)?;
+        let table = Table::new(id, entry.name.clone(), self.origin.clone());
+        Some((table, entry.created_at))
+    }
+
+    /// The names of the tables at `at`, in ascending order.
+    pub(crate) fn names_at(&self, at: Timestamp) -> Vec<String> {
+        let entries = self.tables.iter().filter(|entry| entry.is_at(at));
+        let mut names: Vec<_> = entries.map(|entry| entry.name.to_string()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// The table's name, for messages.
+    pub(crate) fn name_of(&self, table: TableId) -> String {
+        match self.entry(table) {
+            Some(entry) => entry.name.to_string(),
+            None => format!("number {table}"),
+        }
+    }
+
+    /// The table of a handle in a snapshot at `at`, or why it is not there.
+    #[inline]
+    pub(crate) fn check(&self, table: &Table, at: Timestamp) -> Result<TableId> {
+        let id = table.id();
+        match self.tables.get(id.0 as usize) {
+            Some(entry) if entry.is_at(at) && Arc::ptr_eq(table.origin(), &self.origin) => Ok(id),
+            _ => Err(self.refuse(table, at)),
+        }
+    }
+
+    #[cold]
+    fn refuse(&self, table: &Table, at: Timestamp) -> Error {
+        let name = table.name().to_owned();
+        if !Arc::ptr_eq(table.origin(), &self.origin) {
+            let origin = table.origin().path.clone();
+            return InvalidArgument::OtherDatabase {
+                table: name,
+                origin,
+            }
+            .into();
+        }
+        // A number that this catalog does not know was handed out after it.
+        let newer = self
+            .entry(table.id())
+            .is_none_or(|entry| entry.created_at > at);
+        if newer {
+            return Error::NotInSnapshot {
+                what: format!("table `{name}`"),
+            };
+        }
+        Error::TableDropped { table: name }
+    }
+
+    /// The table of a handle, if it was not dropped.
+    pub(crate) fn check_live(&self, table: &Table) -> Result<TableId> {
+        self.check(table, LAST)
+    }
+
+    /// The live index on `column` of `table`.
+    pub(crate) fn live_index(&self, table: &Table, column: &str) -> Result<Option<&IndexEntry>> {
+        let id = self.check_live(table)?;
+        let indexes = self
+            .entry(id)
+            .map(|entry| &*entry.indexes)
+            .unwrap_or_default();
+        Ok(indexes
+            .iter()
+            .find(|index| index.is_live() && index.column_name() == column))
+    }
+
+    /// The index on `column` of `table` in a snapshot at `at`.
+    pub(crate) fn index(&self, table: &Table, column: &str, at: Timestamp) -> Result<&IndexEntry> {
+        let id = self.check(table, at)?;
+        let indexes = self
+            .entry(id)
+            .map(|entry| &*entry.indexes)
+            .unwrap_or_default();
+        let of_column = indexes.iter().filter(|index| index.column_name() == column);
+        let mut newer = false;
+        for index in of_column {
+            match (index.created_at <= at, at < index.dropped_at) {
+                (true, true) => return Ok(index),
+                (false, true) => newer = true,
+                _ => {}
+            }
+        }
+        let (table, column) = (table.name().to_owned(), column.to_owned());
+        if newer {
+            return Err(Error::NotInSnapshot {
+                what: format!("the index on `{column}`"),
+            });
+        }
+        Err(Error::UnknownIndex { table, column })
+    }
+
+    /// The indexes of `table` in a snapshot at `at`.
+    pub(crate) fn indexes(&self, table: &Table, at: Timestamp) -> Result<Vec<&IndexEntry>> {
+        let id = self.check(table, at)?;
+        let indexes = self
+            .entry(id)
+            .map(|entry| &*entry.indexes)
+            .unwrap_or_default();
+        Ok(indexes.iter().filter(|index| index.is_at(at)).collect())
+    }
+
+    /// All live indexes.
+    pub(crate) fn live_indexes(&self) -> impl Iterator<Item = &IndexEntry> {
+        let live = self.tables.iter().filter(|entry| entry.is_live());
+        live.flat_map(|entry| entry.indexes.iter().filter(|index| index.is_live()))
+    }
+
+    /// How many tables are live.
+    pub(crate) fn table_count(&self) -> usize {
+        self.names.len()
+    }
+
+    /// The catalog after `change`, made by the commit at `at`; `fill` gives a new index the rows
+    /// that stand. Nothing of the change has been checked, since it may come from the log. What was
+    /// dropped by `settled` is let go (rule 3).
+    pub(crate) fn apply(
+        &self,
+        change: Change,
+        at: Timestamp,
+        settled: Timestamp,
+        fill: impl FnOnce(TableId, &IndexEntry) -> Result<()>,
+    ) -> Result<Self, ChangeError> {
+        let mut next = self.begin_change(settled);
+        match change {
+            Change::CreateTable { table, name } => next.create_table(table, &name, at)?,
+            Change::DropTable { table } => next.drop_table(table, at)?,
+            Change::CreateIndex {
+                index,
+                table,
+                definition,
+            } => {
+                let index = IndexEntry::of_log(index, definition, &self.plugins).made_at(at);
+                fill(table, &index).map_err(ChangeError::Fill)?;
+                next.create_index(table, index)?;
+            }
+            Change::DropIndex { index, table } => next.drop_index(table, index, at)?,
+        }
+        Ok(next)
+    }
+
+    /// A copy to be changed, without what was dropped by `settled` (rule 3).
+    pub(crate) fn begin_change(&self, settled: Timestamp) -> Self {
+        let mut next = self.clone();
+        next.prune(settled);
+        next
+    }
+
+    fn create_table(
+        &mut self,
+        table: TableId,
+        name: &str,
+        at: Timestamp,
+    ) -> Result<(), &'static str> {
+        if table != self.next_table() || table.0 == u32::MAX {
+            return Err("a table's number is out of order");
+        }
+        let name: Arc<str> = name.into();
+        if self.names.insert(name.clone(), table).is_some() {
+            return Err("two tables have the same name");
+        }
+        self.tables.push(TableEntry::new(name, at));
+        Ok(())
+    }
+
+    fn drop_table(&mut self, table: TableId, at: Timestamp) -> Result<(), &'static str> {
+        let entry = self.live(table)?;
+        entry.dropped_at = at;
+        entry.columns = Arc::default();
+        let name = entry.name.clone();
+        self.names.remove(&name);
+        Ok(())
+    }
+
+    /// Adds a made index; live from its own timestamp on.
+    pub(crate) fn create_index(
+        &mut self,
+        table: TableId,
+        index: IndexEntry,
+    ) -> Result<(), &'static str> {
+        if index.id != self.next_index() || index.id.0 == u32::MAX {
+            return Err("an index's number is out of order");
+        }
+        let entry = self.live(table)?;
+        let column = index.column_name();
+        if entry
+            .indexes
+            .iter()
+            .any(|one| one.is_live() && one.column_name() == column)
+        {
+            return Err("a column has two indexes");
+        }
+        let standing = entry.indexes.iter().cloned();
+        entry.indexes = standing.chain([index]).collect();
+        entry.feed();
+        self.next_index += 1;
+        Ok(())
+    }
+
+    fn drop_index(
+        &mut self,
+        table: TableId,
+        index: IndexId,
+        at: Timestamp,
+    ) -> Result<(), &'static str> {
+        let entry = self.live(table)?;
+        let mut indexes = entry.indexes.to_vec();
+        let dropped = indexes
+            .iter_mut()
+            .find(|one| one.id == index && one.is_live());
+        dropped.ok_or("a dropped index does not exist")?.dropped_at = at;
+        entry.indexes = indexes.into();
+        entry.feed();
+        Ok(())
+    }
+
+    fn live(&mut self, table: TableId) -> Result<&mut TableEntry, &'static str> {
+        let entry = self.tables.get_mut(table.0 as usize);
+        entry
+            .filter(|entry| entry.is_live())
+            .ok_or("a change names a table that does not exist")
+    }
+
+    fn prune(&mut self, settled: Timestamp) {
+        for entry in &mut self.tables {
+            if entry.dropped_at <= settled {
+                entry.indexes = Arc::default();
+            } else if entry
+                .indexes
+                .iter()
+                .any(|index| index.dropped_at <= settled)
+            {
+                let kept = entry
+                    .indexes
+                    .iter()
+                    .filter(|index| index.dropped_at > settled);
+                entry.indexes = kept.cloned().collect();
+            }
+        }
+    }
+}
+
+impl TableEntry {
+    fn new(name: Arc<str>, created_at: Timestamp) -> Self {
+        let (indexes, columns) = (Arc::default(), Arc::default());
+        Self {
+            name,
+            created_at,
+            dropped_at: Timestamp::MAX,
+            indexes,
+            columns,
+        }
+    }
+
+    #[inline]
+    fn is_at(&self, at: Timestamp) -> bool {
+        self.created_at <= at && at < self.dropped_at
+    }
+
+    fn is_live(&self) -> bool {
+        self.dropped_at == Timestamp::MAX
+    }
+
+    fn feed(&mut self) {
+        let live = self.indexes.iter().filter(|index| index.is_live());
+        self.columns = live.map(|index| index.column.clone()).collect();
+    }
+}
+
+impl Schema for Catalog {
+    fn is_open(&self, table: TableId) -> bool {
+        self.entry(table).is_some_and(TableEntry::is_live)
+    }
+
+    fn columns(&self, table: TableId) -> &[Arc<Column>] {
+        self.entry(table)
+            .map(|entry| &*entry.columns)
+            .unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn empty() -> Catalog {
+        let origin = Arc::new(Origin {
+            path: "test".into(),
+        });
+        Catalog::new(origin, Arc::new(Plugins::new(Vec::new())))
+    }
+
+    fn apply(
+        catalog: &Catalog,
+        change: Change,
+        at: u64,
+        settled: u64,
+    ) -> Result<Catalog, ChangeError> {
+        catalog.apply(change, Timestamp(at), Timestamp(settled), |_, _| Ok(()))
+    }
+
+    fn create(catalog: &Catalog, name: &str, at: u64) -> Catalog {
+        let change = Change::CreateTable {
+            table: catalog.next_table(),
+            name: name.into(),
+        };
+        apply(catalog, change, at, 0).unwrap()
+    }
+
+    #[test]
+    fn a_dropped_table_stays_for_snapshots_before_its_dropping_is_settled() {
+        let made = create(&empty(), "t", 10);
+        let (table, _) = made.find("t").unwrap();
+        let drop = Change::DropTable { table: table.id() };
+        let dropped = apply(&made, drop, 20, 10).unwrap();
+        assert!(dropped.find("t").is_none());
+        assert!(!dropped.is_open(table.id()));
+        assert!(matches!(
+            dropped.check(&table, Timestamp(9)),
+            Err(Error::NotInSnapshot { .. })
+        ));
+        assert!(dropped.check(&table, Timestamp(10)).is_ok());
+        assert!(dropped.check(&table, Timestamp(19)).is_ok());
+        assert!(matches!(
+            dropped.check(&table, Timestamp(20)),
+            Err(Error::TableDropped { .. })
+        ));
+    }
+
+    #[test]
+    fn numbers_are_not_used_twice_after_pruning() {
+        let made = create(&empty(), "t", 10);
+        let (old, _) = made.find("t").unwrap();
+        let drop = Change::DropTable { table: old.id() };
+        let dropped = apply(&made, drop, 20, 10).unwrap();
+        let change = Change::CreateTable {
+            table: dropped.next_table(),
+            name: "t".into(),
+        };
+        let again = apply(&dropped, change, 30, 20).unwrap();
+        let (new, _) = again.find("t").unwrap();
+        assert_ne!(old, new);
+        assert!(matches!(
+            again.check(&old, Timestamp(30)),
+            Err(Error::TableDropped { .. })
+        ));
+        assert!(again.check(&new, Timestamp(30)).is_ok());
+        assert_eq!(again.names_at(Timestamp(30)), ["t"]);
+    }
+
+    #[test]
+    fn changes_from_a_damaged_log_are_refused() {
+        let made = create(&empty(), "t", 10);
+        let wrong = [
+            Change::CreateTable {
+                table: TableId(0),
+                name: "u".into(),
+            },
+            Change::CreateTable {
+                table: TableId(7),
+                name: "u".into(),
+            },
+            Change::CreateTable {
+                table: TableId(1),
+                name: "t".into(),
+            },
+            Change::DropTable { table: TableId(1) },
+            Change::DropIndex {
+                index: IndexId(0),
+                table: TableId(0),
+            },
+        ];
+        for change in wrong {
+            assert!(apply(&made, change.clone(), 11, 0).is_err(), "{change:?}");
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! Changes of the catalog as bytes in the log.
+//!
+//! Written by `catalog` users through a schema commit, read by recovery. Format, all numbers
+//! varints, all texts a varint length and UTF-8:
+//!
+//! ```text
+//! change       := tag:u8 body
+//! 1 create table  := table name
+//! 2 drop table    := table
+//! 3 create index  := index table column kind dimension metric:u8 element:u8
+//! 4 drop index    := index table
+//! ```
+//!
+//! `kind` names the plugin. Metrics: 0 L2, 1 cosine, 2 inner product. Elements: 0 f32. A change
+//! says nothing of when: it takes the timestamp of its commit.
+//!
+//! Rules:
+//! 1. Decoding never panics, never allocates more than the input has, and takes the whole input:
+//!    bytes left over are damage.
+//! 2. Names and dimensions are held to the same limits as at the public interface.
+
+use vellum_base::{
+    DecodeError, Decoder, IndexId, NAME_BYTES_MAX, TableId, VECTOR_DIMENSION_MAX, put_bytes,
+    put_u8, put_varint,
+};
+use vellum_index::{ElementType, IndexSpec, Metric};
+
+const CREATE_TABLE: u8 = 1;
+const DROP_TABLE: u8 = 2;
+const CREATE_INDEX: u8 = 3;
+const DROP_INDEX: u8 = 4;
+
+/// One change of the catalog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    CreateTable {
+        table: TableId,
+        name: String,
+    },
+    DropTable {
+        table: TableId,
+    },
+    CreateIndex {
+        index: IndexId,
+        table: TableId,
+        definition: Definition,
+    },
+    DropIndex {
+        index: IndexId,
+        table: TableId,
+    },
+}
+
+/// What an index is, as the log keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Definition {
+    pub(crate) kind: String,
+    pub(crate) spec: IndexSpec,
+}
+
+impl Change {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(64);
+        match self {
+            Self::CreateTable { table, name } => {
+                put_u8(&mut out, CREATE_TABLE);
+                put_varint(&mut out, u64::from(table.0));
+                put_bytes(&mut out, name.as_bytes());
+            }
+            Self::DropTable { table } => {
+                put_u8(&mut out, DROP_TABLE);
+                put_varint(&mut out, u64::from(table.0));
+            }
+            Self::CreateIndex {
+                index,
+                table,
+                definition,
+            } => {
+                put_u8(&mut out, CREATE_INDEX);
+                put_varint(&mut out, u64::from(index.0));
+                put_varint(&mut out, u64::from(table.0));
+                definition.encode(&mut out);
+            }
+            Self::DropIndex { index, table } => {
+                put_u8(&mut out, DROP_INDEX);
+                put_varint(&mut out, u64::from(index.0));
+                put_varint(&mut out, u64::from(table.0));
+            }
+        }
+        out
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut input = Decoder::new(bytes);
+        let unknown = input.error("kind of a catalog change");
+        let change = match input.u8("kind of a catalog change")? {
+            CREATE_TABLE => {
+                let table = TableId(number(&mut input, "table number")?);
+                Self::CreateTable {
+                    table,
+                    name: text(&mut input, "table name")?,
+                }
+            }
+            DROP_TABLE => Self::DropTable {
+                table: TableId(number(&mut input, "table number")?),
+            },
+            CREATE_INDEX => {
+                let index = IndexId(number(&mut input, "index number")?);
+                let table = TableId(number(&mut input, "table number")?);
+                Self::CreateIndex {
+                    index,
+                    table,
+                    definition: Definition::decode(&mut input)?,
+                }
+            }
+            DROP_INDEX => {
+                let index = IndexId(number(&mut input, "index number")?);
+                Self::DropIndex {
+                    index,
+                    table: TableId(number(&mut input, "table number")?),
+                }
+            }
+            _ => return Err(unknown),
+        };
+        if input.is_empty() {
+            Ok(change)
+        } else {
+            Err(input.error("end of a catalog change"))
+        }
+    }
+}
+
+impl Definition {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_bytes(out, self.spec.column.as_bytes());
+        put_bytes(out, self.kind.as_bytes());
+        put_varint(out, self.spec.dimension as u64);
+        put_u8(out, metric_code(self.spec.metric).unwrap_or(UNKNOWN));
+        put_u8(out, element_code(self.spec.element).unwrap_or(UNKNOWN));
+    }
+
+    fn decode(input: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        let column = text(input, "column name")?;
+        let kind = text(input, "index kind")?;
+        let wrong = input.error("index dimension");
+        let dimension = number(input, "index dimension")? as usize;
+        if dimension == 0 || dimension > VECTOR_DIMENSION_MAX {
+            return Err(wrong);
+        }
+        let wrong = input.error("index metric");
+        let metric = METRICS
+            .get(usize::from(input.u8("index metric")?))
+            .ok_or(wrong)?;
+        let wrong = input.error("index element type");
+        let element = ELEMENTS
+            .get(usize::from(input.u8("index element type")?))
+            .ok_or(wrong)?;
+        let mut spec = IndexSpec::new(column, dimension, *metric);
+        spec.element = *element;
+        Ok(Self { kind, spec })
+    }
+
+    /// Whether the format has numbers for the metric and the element type.
+    pub(crate) fn is_known(&self) -> bool {
+        metric_code(self.spec.metric).is_some() && element_code(self.spec.element).is_some()
+    }
+}
+
+/// By their numbers in the format.
+const METRICS: [Metric; 3] = [Metric::L2, Metric::Cosine, Metric::InnerProduct];
+/// By their numbers in the format.
+const ELEMENTS: [ElementType; 1] = [ElementType::F32];
+/// No number: what has it is refused before anything is encoded.
+const UNKNOWN: u8 = u8::MAX;
+
+fn metric_code(metric: Metric) -> Option<u8> {
+    METRICS
+        .iter()
+        .position(|one| *one == metric)
+        .map(|place| place as u8)
+}
+
+fn element_code(element: ElementType) -> Option<u8> {
+    ELEMENTS
+        .iter()
+        .position(|one| *one == element)
+        .map(|place| place as u8)
+}
+
+fn number(input: &mut Decoder<'_>, what: &'static str) -> Result<u32, DecodeError> {
+    let error = input.error(what);
+    u32::try_from(input.varint(what)?).map_err(|_| error)
+}
+
+fn text(input: &mut Decoder<'_>, what: &'static str) -> Result<String, DecodeError> {
+    let error = input.error(what);
+    let bytes = input.bytes(NAME_BYTES_MAX, what)?;
+    let text = std::str::from_utf8(bytes).map_err(|_| error)?;
+    crate::argument::check_name(text).map_err(|_| error)?;
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn examples() -> Vec<Change> {
+        let spec = IndexSpec::new("meaning", 384, Metric::Cosine);
+        let definition = Definition {
+            kind: "exact".into(),
+            spec,
+        };
+        vec![
+            Change::CreateTable {
+                table: TableId(0),
+                name: "items".into(),
+            },
+            Change::CreateTable {
+                table: TableId(u32::MAX),
+                name: "é".repeat(127),
+            },
+            Change::DropTable {
+                table: TableId(300),
+            },
+            Change::CreateIndex {
+                index: IndexId(2),
+                table: TableId(1),
+                definition,
+            },
+            Change::DropIndex {
+                index: IndexId(2),
+                table: TableId(1),
+            },
+        ]
+    }
+
+    #[test]
+    fn changes_round_trip() {
+        for change in examples() {
+            assert_eq!(Change::decode(&change.encode()), Ok(change));
+        }
+    }
+
+    #[test]
+    fn cut_and_padded_changes_are_refused() {
+        for change in examples() {
+            let mut bytes = change.encode();
+            for cut in 0..bytes.len() {
+                assert!(
+                    Change::decode(&bytes[..cut]).is_err(),
+                    "{change:?} cut at {cut}"
+                );
+            }
+            bytes.push(0);
+            assert!(
+                Change::decode(&bytes).is_err(),
+                "{change:?} with a byte more"
+            );
+        }
+    }
+
+    #[test]
+    fn any_single_byte_changed_never_panics() {
+        for change in examples() {
+            let bytes = change.encode();
+            for at in 0..bytes.len() {
+                for value in 0..=255 {
+                    let mut bytes = bytes.clone();
+                    bytes[at] = value;
+                    let _ = Change::decode(&bytes);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! The database: opening, tables, indexes, transactions.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use vellum_txn::Durability;
+
+use crate::error::{Error, Result};
+use crate::handle::CommitHandle;
+use crate::index::{IndexInfo, NewIndex};
+use crate::options::Options;
+use crate::read::ReadTransaction;
+use crate::schema;
+use crate::shared::{Handle, Shared};
+use crate::stats::Stats;
+use crate::table::Table;
+use crate::transaction::Transaction;
+
+/// An open database. Clone it to share it; it may be used from any number of threads.
+///
+/// Each clone has a reference of its own to what all share, which its transactions count. So give
+/// each thread that begins many short transactions a clone of its own, rather than a reference to
+/// one: threads then do not contend for one counter.
+///
+/// The database closes when [`Database::close`] is called, or else when the last clone and the last
+/// transaction are dropped; that way, errors of the closing are not reported. Commits that were
+/// acknowledged are safe in any case.
+pub struct Database {
+    handle: Arc<Handle>,
+}
+
+impl Clone for Database {
+    fn clone(&self) -> Self {
+        Self {
+            handle: self.handle.fork(),
+        }
+    }
+}
+
+impl Database {
+    pub(crate) fn new(shared: Shared) -> Self {
+        Self {
+            handle: Handle::new(Arc::new(shared)),
+        }
+    }
+
+    pub(crate) fn handle(&self) -> &Arc<Handle> {
+        &self.handle
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        self.handle.shared()
+    }
+
+    /// Opens the database in the directory at `path`, and creates it (and the directory, not its
+    /// parents) where there is none. What was committed is replayed from the log.
+    ///
+    /// # Errors
+    /// At once, and with nothing changed on the disk: [`Error::AlreadyOpen`],
+    /// [`Error::NotADirectory`], [`Error::PermissionDenied`], [`Error::NotFound`] (the parent),
+    /// [`Error::Foreign`], [`Error::NewerFormat`], [`Error::Corrupt`]; further
+    /// [`Error::DiskFull`], [`Error::OutOfMemory`], [`Error::Io`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Options::new().open(path)
+    }
+
+    /// A new database in memory, which ends with its last clone. Everything works as with files,
+    /// except that nothing outlives it.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub fn in_memory() -> Result<Self> {
+        Options::new().in_memory()
+    }
+
+    /// Begins a read-only transaction on everything that is settled: every commit that was
+    /// acknowledged before this call, and nothing that a crash could take back by less than its
+    /// author accepted. Never waits.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn begin_read(&self) -> Result<ReadTransaction> {
+        self.shared().check_open()?;
+        Ok(ReadTransaction::begin(self.handle.clone()))
+    }
+
+    /// Begins a read-only transaction that sees `commit`; waits until that is settled.
+    ///
+    /// # Errors
+    /// [`Error::Closed`]; what [`CommitHandle::wait`] reports; a handle of another database.
+    pub fn begin_read_after(&self, commit: &CommitHandle) -> Result<ReadTransaction> {
+        self.shared().check_open()?;
+        self.shared().check_origin(commit.origin())?;
+        commit.wait()?;
+        self.begin_read()
+    }
+
+    /// Begins a read-write transaction on everything that is committed, settled or not.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], [`Error::ReadOnly`].
+    pub fn begin(&self) -> Result<Transaction> {
+        self.shared().check_writable()?;
+        Ok(Transaction::begin(self.handle.clone()))
+    }
+
+    /// Does `work` in a read-write transaction and commits it with the database's durability; on a
+    /// conflict begins anew, so `work` may run several times and must not do what cannot be done
+    /// twice. Between attempts it sleeps, randomly and longer each time; after 1,000 of them it
+    /// returns the last [`Error::Conflict`].
+    ///
+    /// An error that `work` returns rolls back and is returned, unless [`Error::is_retryable`] says
+    /// that it is to be tried again; errors of the application's own go through
+    /// [`Error::application`]. Either way this returns only when everything that `work` can have
+    /// read is settled.
+    ///
+    /// ```
+    /// # let db = vellum::Database::in_memory()?;
+    /// # let counters = db.table("counters")?;
+    /// let next = db.transact(|txn| {
+    ///     let count = txn.get(&counters, "visits")?.map_or(0, |value| value[0]);
+    ///     txn.insert(&counters, "visits", [count + 1])?;
+    ///     Ok(count + 1)
+    /// })?;
+    /// assert_eq!(next, 1);
+    /// # Ok::<(), vellum::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// What `work` returns; what [`Transaction::commit`] returns.
+    pub fn transact<T>(&self, work: impl FnMut(&mut Transaction) -> Result<T>) -> Result<T> {
+        self.transact_with(self.shared().durability, work)
+    }
+
+    /// [`Database::transact`] with a durability of its own.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn transact_with<T>(
+        &self,
+        durability: Durability,
+        work: impl FnMut(&mut Transaction) -> Result<T>,
+    ) -> Result<T> {
+        crate::transact::transact(self, durability, work)
+    }
+
+    /// The table of this name; made, in a commit of its own, if there is none. Names have 1 to 255
+    /// bytes and no control characters. Transactions that began before the table was made do not
+    /// see it.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`], [`Error::Closed`]; where it had to be made, [`Error::ReadOnly`]
+    /// and what [`Transaction::commit`] returns.
+    pub fn table(&self, name: &str) -> Result<Table> {
+        schema::table(&self.handle, name)
+    }
+
+    /// The table of this name. Never makes one.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTable`], [`Error::InvalidArgument`], [`Error::Closed`].
+    pub fn open_table(&self, name: &str) -> Result<Table> {
+        schema::open_table(&self.handle, name)
+    }
+
+    /// Drops a table with all its records and indexes, in a commit of its own. Snapshots that began
+    /// before go on seeing it; for everybody else its handles are [`Error::TableDropped`], also when
+    /// another table of its name is made. The memory of its records is not returned before the
+    /// database is opened again.
+    ///
+    /// # Errors
+    /// [`Error::TableDropped`], [`Error::ReadOnly`], [`Error::Closed`]; what
+    /// [`Transaction::commit`] returns.
+    pub fn drop_table(&self, table: &Table) -> Result<()> {
+        schema::drop_table(&self.handle, table)
+    }
+
+    /// The names of all tables, in ascending order.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn list_tables(&self) -> Result<Vec<String>> {
+        Ok(self.begin_read()?.list_tables())
+    }
+
+    /// Makes an index on the vectors of this name, with the rows that stand, in a commit of its own.
+    /// `column` is also the index's name. Records need not have the vector; those that have it must
+    /// have its dimension. Most of the work is done while commits go on; they wait while the rest
+    /// is done.
+    ///
+    /// # Errors
+    /// [`Error::IndexExists`]; [`Error::InvalidArgument`]: what the plugin refuses, or a standing
+    /// vector of another dimension, with its key (nothing is made then); [`Error::TableDropped`],
+    /// [`Error::ReadOnly`], [`Error::Closed`]; what [`Transaction::commit`] returns.
+    pub fn create_index(
+        &self,
+        table: &Table,
+        column: &str,
+        index: impl Into<NewIndex>,
+    ) -> Result<()> {
+        schema::create_index(&self.handle, table, column, index.into())
+    }
+
+    /// Drops the index on `column`, in a commit of its own. The vectors stay in their records.
+    ///
+    /// # Errors
+    /// [`Error::UnknownIndex`], [`Error::TableDropped`], [`Error::ReadOnly`], [`Error::Closed`];
+    /// what [`Transaction::commit`] returns.
+    pub fn drop_index(&self, table: &Table, column: &str) -> Result<()> {
+        schema::drop_index(&self.handle, table, column)
+    }
+
+    /// The indexes of a table, in the order of their making.
+    ///
+    /// # Errors
+    /// [`Error::TableDropped`], [`Error::Closed`].
+    pub fn list_indexes(&self, table: &Table) -> Result<Vec<IndexInfo>> {
+        self.begin_read()?.list_indexes(table)
+    }
+
+    /// Makes every commit that was made so far durable against a power cut, whatever its author
+    /// asked for. Does nothing in memory.
+    ///
+    /// # Errors
+    /// [`Error::Poisoned`], [`Error::Closed`].
+    pub fn sync(&self) -> Result<()> {
+        self.shared().log.sync().map_err(Error::from_log)
+    }
+
+    /// Figures of the database, gathered without stopping anybody, so not all of one moment.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn stats(&self) -> Result<Stats> {
+        self.shared().check_open()?;
+        Ok(Stats::gather(self.begin_read()?, self.shared()))
+    }
+
+    /// Closes the database for all its clones: makes everything durable and marks the log as
+    /// closed. From then on every call on a clone, and every commit of an open transaction, returns
+    /// [`Error::Closed`]; open transactions can still read.
+    ///
+    /// The directory stays locked until the last clone, transaction and commit handle is dropped.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] if it was closed before. What was acknowledged is safe whatever this
+    /// returns.
+    pub fn close(self) -> Result<()> {
+        self.shared().log.close().map_err(Error::from_log)
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database")
+            .field("path", &self.shared().origin.path)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,306 @@
+//! What can go wrong, said so that the caller knows what to do.
+//!
+//! Anybody may match on these types. Rules:
+//!
+//! 1. Each error has one [`Remedy`]; `docs/errors.md` is the same list in prose.
+//! 2. An error names what it is about: table, key, column, file and offset, limit. Keys are printed
+//!    escaped and cut, so that a message is one line of text whatever the key holds. Values and
+//!    vectors never appear.
+//! 3. An operation that returned an error changed nothing, with one exception: a commit whose *wait*
+//!    failed is in an unknown state until the database was opened again, and says so
+//!    ([`Error::Poisoned`]).
+
+use std::io;
+use std::sync::Arc;
+
+use vellum_base::{Corruption, Timestamp};
+use vellum_txn::LogError;
+
+use crate::argument::InvalidArgument;
+use crate::quoted::QuotedKey;
+
+/// The result of nearly everything here.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What the caller can do about an [`Error`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Remedy {
+    /// Begin another transaction and do the work again; [`crate::Database::transact`] does that.
+    Retry,
+    /// The call cannot succeed as it was made: change the arguments, or what the call is about.
+    FixTheCall,
+    /// Free or add disk space. What was committed is safe.
+    FreeSpace,
+    /// Free or add memory. What was committed is safe.
+    FreeMemory,
+    /// Open the database again.
+    Reopen,
+    /// Bytes are damaged: restore the database from a copy.
+    Restore,
+    /// The path, its permissions or its files are not what they should be.
+    FixThePath,
+    /// Ask the system what is wrong with the device or the file system.
+    CheckTheSystem,
+    /// The error is the application's own, passed through by [`crate::Database::transact`].
+    Application,
+}
+
+/// Why an operation failed. Each variant says what to do; [`Error::remedy`] sorts them.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Another transaction committed, or is committing, a write of the same key since this
+    /// transaction began. Retry.
+    #[error("conflict on key {key} of table `{table}`: {}; retry the transaction",
+        winner_text(*.winner))]
+    Conflict {
+        /// The table of the key.
+        table: String,
+        /// The key that both wrote.
+        key: QuotedKey,
+        /// The commit that won; `None` if it had no timestamp yet.
+        winner: Option<Timestamp>,
+    },
+
+    /// The table or index was made after this transaction's snapshot was taken. Retry: a new
+    /// transaction sees it.
+    #[error("{what} is newer than this transaction's snapshot; begin another")]
+    NotInSnapshot {
+        /// The table or index, in words.
+        what: String,
+    },
+
+    /// The arguments are wrong in themselves. Fix the call.
+    #[error(transparent)]
+    InvalidArgument(#[from] InvalidArgument),
+
+    /// No table has this name. Fix the call: `table` creates, `open_table` does not.
+    #[error("there is no table `{name}`")]
+    UnknownTable {
+        /// The name that was asked for.
+        name: String,
+    },
+
+    /// The table of this handle was dropped; one of the same name made later is another table.
+    /// Fix the call: open the table again.
+    #[error("table `{table}` was dropped")]
+    TableDropped {
+        /// The name that the table had.
+        table: String,
+    },
+
+    /// The table has no index on this column. Fix the call.
+    #[error("table `{table}` has no index on `{column}`")]
+    UnknownIndex {
+        /// The table.
+        table: String,
+        /// The column that was asked for.
+        column: String,
+    },
+
+    /// The table has an index on this column already. Fix the call: drop that one first.
+    #[error("table `{table}` has an index on `{column}` already")]
+    IndexExists {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+    },
+
+    /// A compare-and-swap found another version than the caller's. Fix the call: read the record
+    /// again, and decide again.
+    #[error("key {key} of table `{table}` has version {}, not {}",
+        version_text(*.found), version_text(*.expected))]
+    VersionMismatch {
+        /// The table of the key.
+        table: String,
+        /// The key.
+        key: QuotedKey,
+        /// What the caller expected; `None` for "no record".
+        expected: Option<Timestamp>,
+        /// What is there; `None` for no record, or one that this transaction wrote itself.
+        found: Option<Timestamp>,
+    },
+
+    /// The disk is full. Free space; the commit was not made, what was committed is safe.
+    #[error("the disk is full: {0}")]
+    DiskFull(String),
+
+    /// The system gave no memory. The operation was not done.
+    #[error("out of memory: {0}")]
+    OutOfMemory(String),
+
+    /// The database was closed. Open it again.
+    #[error("the database is closed")]
+    Closed,
+
+    /// The database was opened for reading only. Open it for writing.
+    #[error("the database was opened read-only")]
+    ReadOnly,
+
+    /// A write to the disk failed, so nothing can be promised any more: commits are refused,
+    /// reads go on. Whether commits that waited are durable shows when the database is opened
+    /// again, once the cause is mended.
+    #[error("the database refuses commits since a write to the disk failed: {0}")]
+    Poisoned(String),
+
+    /// Bytes on the disk are damaged. Restore from a copy; nothing was changed.
+    #[error("the database is damaged: {0}")]
+    Corrupt(Corruption),
+
+    /// Another process, or another part of this one, has the database open. Close it there, or
+    /// share its [`crate::Database`] by cloning.
+    #[error("`{path}` is open elsewhere already")]
+    AlreadyOpen {
+        /// The directory.
+        path: String,
+    },
+
+    /// The files were written by a newer version of Vellum. Use that version.
+    #[error("the format is newer than this version of Vellum reads: {0}")]
+    NewerFormat(String),
+
+    /// The path holds something else than a Vellum database. Fix the path.
+    #[error("`{path}` is not a Vellum database: {what}")]
+    Foreign {
+        /// The path that was to be opened.
+        path: String,
+        /// What was found there.
+        what: String,
+    },
+
+    /// The path is a file; a database is a directory. Fix the path.
+    #[error("`{path}` is a file, a database is a directory")]
+    NotADirectory {
+        /// The path that was to be opened.
+        path: String,
+    },
+
+    /// There is nothing at the path, and the way of opening does not create. Fix the path.
+    #[error("there is no database at `{path}`")]
+    NotFound {
+        /// The path that was to be opened.
+        path: String,
+    },
+
+    /// The system forbids it. Fix the permissions or the path.
+    #[error("no permission for `{path}`: {source}")]
+    PermissionDenied {
+        /// The path that was to be opened.
+        path: String,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+
+    /// Any other failure that the system reported.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was being done.
+        what: String,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+
+    /// An error of the application's own, returned from inside [`crate::Database::transact`].
+    #[error(transparent)]
+    Application(Arc<dyn std::error::Error + Send + Sync>),
+}
+
+impl Error {
+    /// Wraps an error of the application's own, to leave [`crate::Database::transact`] with it.
+    /// The transaction is rolled back and not retried.
+    ///
+    /// ```
+    /// # let db = vellum::Database::in_memory()?;
+    /// # let items = db.table("items")?;
+    /// let outcome = db.transact(|txn| {
+    ///     if txn.get(&items, "pen")?.is_none() {
+    ///         return Err(vellum::Error::application("no pen"));
+    ///     }
+    ///     Ok(())
+    /// });
+    /// assert_eq!(outcome.unwrap_err().to_string(), "no pen");
+    /// # Ok::<(), vellum::Error>(())
+    /// ```
+    pub fn application(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Application(Arc::from(error.into()))
+    }
+
+    /// Whether the same work can succeed in a new transaction.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.remedy() == Remedy::Retry
+    }
+
+    /// What the caller can do.
+    #[must_use]
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Self::Conflict { .. } | Self::NotInSnapshot { .. } => Remedy::Retry,
+            Self::InvalidArgument(_)
+            | Self::UnknownTable { .. }
+            | Self::TableDropped { .. }
+            | Self::UnknownIndex { .. }
+            | Self::IndexExists { .. }
+            | Self::VersionMismatch { .. }
+            | Self::ReadOnly => Remedy::FixTheCall,
+            Self::DiskFull(_) => Remedy::FreeSpace,
+            Self::OutOfMemory(_) => Remedy::FreeMemory,
+            Self::Closed | Self::Poisoned(_) => Remedy::Reopen,
+            Self::Corrupt(_) => Remedy::Restore,
+            Self::AlreadyOpen { .. }
+            | Self::NewerFormat(_)
+            | Self::Foreign { .. }
+            | Self::NotADirectory { .. }
+            | Self::NotFound { .. }
+            | Self::PermissionDenied { .. } => Remedy::FixThePath,
+            Self::Io { .. } => Remedy::CheckTheSystem,
+            Self::Application(_) => Remedy::Application,
+        }
+    }
+
+    /// A refusal of the log.
+    pub(crate) fn from_log(error: LogError) -> Self {
+        match error {
+            LogError::DiskFull(what) => Self::DiskFull(what),
+            LogError::Poisoned(what) => Self::Poisoned(what),
+            LogError::Closed => Self::Closed,
+        }
+    }
+
+    /// What the system reported while `what` was being done with `path`.
+    pub(crate) fn from_io(path: &str, what: &str, error: io::Error) -> Self {
+        let path = path.to_owned();
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Self::DiskFull(format!("{what} `{path}`: {error}"))
+            }
+            io::ErrorKind::WouldBlock => Self::AlreadyOpen { path },
+            io::ErrorKind::NotFound => Self::NotFound { path },
+            io::ErrorKind::NotADirectory => Self::NotADirectory { path },
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                Self::PermissionDenied {
+                    path,
+                    source: Arc::new(error),
+                }
+            }
+            io::ErrorKind::OutOfMemory => Self::OutOfMemory(format!("{what} `{path}`: {error}")),
+            _ => Self::Io {
+                what: format!("{what} `{path}`"),
+                source: Arc::new(error),
+            },
+        }
+    }
+}
+
+fn winner_text(winner: Option<Timestamp>) -> String {
+    winner.map_or_else(
+        || "another commit is under way".into(),
+        |at| format!("commit {at} won"),
+    )
+}
+
+fn version_text(version: Option<Timestamp>) -> String {
+    version.map_or_else(|| "none".into(), |at| at.to_string())
+}

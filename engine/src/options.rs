@@ -1,0 +1,142 @@
+//! How a database is opened. Few settings, each with a default that is right for most.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use vellum_disk::Disk;
+use vellum_index::IndexPlugin;
+use vellum_txn::Durability;
+
+use crate::database::Database;
+use crate::error::Result;
+
+/// Settings for opening a database.
+///
+/// ```
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let path = directory.path().join("shop.vellum");
+/// use vellum::{Durability, Options};
+///
+/// let db = Options::new().durability(Durability::Buffered).open(&path)?;
+/// # Ok::<(), vellum::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Options {
+    pub(crate) durability: Durability,
+    pub(crate) read_only: bool,
+    pub(crate) log_segment_bytes: u64,
+    pub(crate) generation_bytes: usize,
+    pub(crate) background: bool,
+    pub(crate) index_plugins: Vec<Arc<dyn IndexPlugin>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            durability: Durability::Sync,
+            read_only: false,
+            log_segment_bytes: vellum_wal::Config::default().segment_bytes,
+            generation_bytes: vellum_txn::StoreOptions::default().generation_bytes,
+            background: true,
+            index_plugins: Vec::new(),
+        }
+    }
+}
+
+impl Options {
+    /// The defaults: durable commits, reading and writing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What [`crate::Transaction::commit`] and [`crate::Database::transact`] wait for. Default:
+    /// [`Durability::Sync`].
+    #[must_use]
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// Whether to open for reading only: nothing on the disk is created or changed, and any number
+    /// of readers may have the database open at once, beside no writer. What is not yet in the
+    /// store is replayed in memory. Default: `false`.
+    #[must_use]
+    pub fn read_only(mut self, read_only: bool) -> Self {
+        self.read_only = read_only;
+        self
+    }
+
+    /// Bytes of each file of the log, a multiple of 64 KiB; multiples of 8 MiB write best. A
+    /// database that exists keeps the size that it was made with. Default: 16 MiB.
+    #[must_use]
+    pub fn log_segment_bytes(mut self, bytes: u64) -> Self {
+        self.log_segment_bytes = bytes;
+        self
+    }
+
+    /// Bytes of memory in which recent commits are gathered before they are sorted and frozen, at
+    /// least 1 MiB. Address space is reserved at once, memory is taken as it fills. Default:
+    /// 512 MiB.
+    #[must_use]
+    pub fn generation_bytes(mut self, bytes: usize) -> Self {
+        self.generation_bytes = bytes;
+        self
+    }
+
+    /// Whether the log may have threads of its own, which prepare its next file and write in the
+    /// background. Without them committers do that work: for deterministic simulation, and for
+    /// programs that must not have threads. Default: `true`.
+    #[must_use]
+    pub fn background(mut self, background: bool) -> Self {
+        self.background = background;
+        self
+    }
+
+    /// Registers a kind of index, so that [`Database::create_index`] can make such indexes, and so
+    /// that opening finds those that there are. The contract is not stable yet.
+    #[must_use]
+    pub fn index_plugin(mut self, plugin: Arc<dyn IndexPlugin>) -> Self {
+        self.index_plugins.push(plugin);
+        self
+    }
+
+    /// Opens the database in the directory at `path`, and creates it where there is none.
+    ///
+    /// # Errors
+    /// As [`Database::open`].
+    pub fn open(&self, path: impl AsRef<Path>) -> Result<Database> {
+        crate::recovery::open_path(path.as_ref(), self)
+    }
+
+    /// Opens the database on a disk of the caller's making: a simulated one, or another way to
+    /// store files. It must keep the contract of [`vellum_disk::Disk`].
+    ///
+    /// # Errors
+    /// As [`Database::open`].
+    pub fn open_on(&self, disk: Arc<dyn Disk>) -> Result<Database> {
+        crate::recovery::open_disk(disk, "the given disk", self)
+    }
+
+    /// Makes a database in memory. Of these settings, `durability` means nothing there and
+    /// `read_only` is refused.
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`]; an option that cannot work.
+    pub fn in_memory(&self) -> Result<Database> {
+        crate::recovery::in_memory(self)
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("durability", &self.durability)
+            .field("read_only", &self.read_only)
+            .field("log_segment_bytes", &self.log_segment_bytes)
+            .field("generation_bytes", &self.generation_bytes)
+            .field("background", &self.background)
+            .finish_non_exhaustive()
+    }
+}

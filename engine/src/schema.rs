@@ -1,0 +1,215 @@
+//! Changes of the catalog, each in a commit of its own.
+//!
+//! Rules:
+//!
+//! 1. A change is written for the catalog that its maker saw. The log holds it as it was written, so
+//!    one that another change has overtaken is refused inside the gate and written anew.
+//! 2. Whoever gets a handle of a table can use it: its making is settled first.
+
+use std::sync::Arc;
+
+use vellum_base::{IndexId, TableId, Timestamp};
+use vellum_txn::{CommitError, Reader, SchemaError, Snapshot};
+
+use crate::argument::check_name;
+use crate::catalog::{Catalog, ChangeError};
+use crate::change::Change;
+use crate::error::{Error, Result};
+use crate::fill::fill;
+use crate::index::{IndexEntry, NewIndex};
+use crate::shared::Handle;
+use crate::table::Table;
+
+/// Why a change was not made.
+enum Refusal {
+    /// Rule 1.
+    Overtaken,
+    Error(Error),
+}
+
+impl From<ChangeError> for Refusal {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::Broken(_) => Self::Overtaken,
+            ChangeError::Fill(error) => Self::Error(error),
+        }
+    }
+}
+
+/// Looks at the present catalog.
+fn look<T>(handle: &Arc<Handle>, look: impl FnOnce(&Catalog) -> T) -> T {
+    look(Snapshot::begin(handle.clone()).reader().schema())
+}
+
+/// Commits `change`, whose catalog `make` makes. `false`: overtaken.
+fn commit(
+    handle: &Arc<Handle>,
+    change: &Change,
+    make: impl FnOnce(Reader<'_, Catalog>, Timestamp) -> Result<Catalog, Refusal>,
+) -> Result<bool> {
+    let shared = handle.shared();
+    match shared
+        .store
+        .change_schema(&change.encode(), shared.durability, make)
+    {
+        Ok(_) => Ok(true),
+        Err(SchemaError::Refused(Refusal::Overtaken)) => Ok(false),
+        Err(SchemaError::Refused(Refusal::Error(error))) => Err(error),
+        Err(SchemaError::Commit(error)) => Err(Error::from_commit(error, handle)),
+    }
+}
+
+/// Commits a change that needs nothing but the catalog.
+fn commit_plain(handle: &Arc<Handle>, change: &Change) -> Result<bool> {
+    let settled = handle.shared().store.settled();
+    commit(handle, change, |reader, at| {
+        Ok(reader
+            .schema()
+            .apply(change.clone(), at, settled, |_, _| Ok(()))?)
+    })
+}
+
+fn find(handle: &Arc<Handle>, name: &str) -> Result<Result<Table, TableId>> {
+    check_name(name)?;
+    handle.shared().check_open()?;
+    match look(handle, |catalog| {
+        catalog.find(name).ok_or(catalog.next_table())
+    }) {
+        Ok((table, made_at)) => {
+            // Rule 2.
+            handle.shared().wait_settled(made_at)?;
+            Ok(Ok(table))
+        }
+        Err(next) => Ok(Err(next)),
+    }
+}
+
+pub(crate) fn open_table(handle: &Arc<Handle>, name: &str) -> Result<Table> {
+    find(handle, name)?.map_err(|_| Error::UnknownTable {
+        name: name.to_owned(),
+    })
+}
+
+pub(crate) fn table(handle: &Arc<Handle>, name: &str) -> Result<Table> {
+    loop {
+        let table = match find(handle, name)? {
+            Ok(table) => return Ok(table),
+            Err(next) => next,
+        };
+        handle.shared().check_writable()?;
+        commit_plain(
+            handle,
+            &Change::CreateTable {
+                table,
+                name: name.to_owned(),
+            },
+        )?;
+    }
+}
+
+pub(crate) fn drop_table(handle: &Arc<Handle>, table: &Table) -> Result<()> {
+    loop {
+        handle.shared().check_writable()?;
+        let id = look(handle, |catalog| catalog.check_live(table))?;
+        if commit_plain(handle, &Change::DropTable { table: id })? {
+            return Ok(());
+        }
+    }
+}
+
+pub(crate) fn drop_index(handle: &Arc<Handle>, table: &Table, column: &str) -> Result<()> {
+    loop {
+        handle.shared().check_writable()?;
+        let index = look(handle, |catalog| {
+            catalog
+                .live_index(table, column)
+                .map(|index| index.map(|index| index.id))
+        })?;
+        let Some(index) = index else {
+            let (table, column) = (table.name().to_owned(), column.to_owned());
+            return Err(Error::UnknownIndex { table, column });
+        };
+        if commit_plain(
+            handle,
+            &Change::DropIndex {
+                index,
+                table: table.id(),
+            },
+        )? {
+            return Ok(());
+        }
+    }
+}
+
+pub(crate) fn create_index(
+    handle: &Arc<Handle>,
+    table: &Table,
+    column: &str,
+    index: NewIndex,
+) -> Result<()> {
+    let definition = index.define(column)?;
+    loop {
+        handle.shared().check_writable()?;
+        let snapshot = Snapshot::begin(handle.clone());
+        let (reader, catalog) = (snapshot.reader(), snapshot.reader().schema());
+        if catalog.live_index(table, column)?.is_some() {
+            let (table, column) = (table.name().to_owned(), column.to_owned());
+            return Err(Error::IndexExists { table, column });
+        }
+        let id: IndexId = catalog.next_index();
+        let entry = IndexEntry::new(id, definition.clone(), catalog.plugins())?;
+        let table = table.id();
+        fill(&entry, table, reader, Timestamp::ZERO)?;
+        let copied = reader.at();
+        drop(snapshot);
+        let change = Change::CreateIndex {
+            index: id,
+            table,
+            definition: definition.clone(),
+        };
+        let settled = handle.shared().store.settled();
+        let made = commit(handle, &change, |reader, at| {
+            fill(&entry, table, reader, copied).map_err(Refusal::Error)?;
+            let mut next = reader.schema().begin_change(settled);
+            next.create_index(table, entry.made_at(at))
+                .map_err(|_| Refusal::Overtaken)?;
+            Ok(next)
+        })?;
+        if made {
+            return Ok(());
+        }
+    }
+}
+
+impl Error {
+    /// A refusal of the store, with names in place of numbers.
+    pub(crate) fn from_commit(error: CommitError, handle: &Arc<Handle>) -> Self {
+        let name = |table| look(handle, |catalog| catalog.name_of(table));
+        match error {
+            CommitError::Conflict { table, key, winner } => {
+                let (table, key) = (name(table), crate::quoted::QuotedKey::new(&key));
+                Self::Conflict { table, key, winner }
+            }
+            CommitError::TableDropped(table) => Self::TableDropped { table: name(table) },
+            CommitError::Dimension {
+                column,
+                expected,
+                found,
+            } => {
+                let key = None;
+                crate::InvalidArgument::Dimension {
+                    column,
+                    expected,
+                    found,
+                    key,
+                }
+                .into()
+            }
+            CommitError::TooLarge { bytes, limit } => {
+                crate::InvalidArgument::CommitTooLarge { bytes, limit }.into()
+            }
+            CommitError::Log(error) => Self::from_log(error),
+            CommitError::Memory(what) => Self::OutOfMemory(what),
+        }
+    }
+}

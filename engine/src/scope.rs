@@ -1,0 +1,252 @@
+//! What a search looks at: the column's rows as the snapshot has them, own writes, chosen keys.
+//!
+//! The host's side of the plugin contract, made for one search. The numbered rules are those of
+//! [`crate::search`]; here rules 1, 2 and 4 are kept.
+
+use std::fmt;
+
+use vellum_base::TableId;
+use vellum_index::{RowId, Rows, Run};
+use vellum_txn::{Reader, RowArray, Version};
+
+use crate::argument::check_key;
+use crate::bytes::{Key, Value};
+use crate::catalog::Catalog;
+use crate::error::Result;
+use crate::hit::Hit;
+use crate::index::IndexEntry;
+use crate::record::StoredRecord;
+use crate::transaction::Inner;
+
+/// What a caller's filter is.
+pub(crate) type Filter<'q> = dyn Fn(&Row<'_>) -> bool + 'q;
+
+/// What is searched: a column of a table in a snapshot, perhaps with own writes over it.
+#[derive(Clone, Copy)]
+pub(crate) struct Scope<'t> {
+    pub(crate) reader: Reader<'t, Catalog>,
+    pub(crate) own: Option<&'t Inner>,
+    pub(crate) table: TableId,
+    pub(crate) entry: &'t IndexEntry,
+}
+
+impl<'t> Scope<'t> {
+    pub(crate) fn rows(&self) -> &'t RowArray {
+        self.entry.column.rows()
+    }
+
+    /// The record of `key`, own writes first.
+    fn record(&self, key: &[u8]) -> Option<StoredRecord<'t>> {
+        match self.own {
+            Some(own) => own.get(self.table, key).map(StoredRecord::of_found),
+            None => self
+                .reader
+                .get(self.table, key)
+                .map(StoredRecord::of_version),
+        }
+    }
+
+    pub(crate) fn hit(&self, distance: f32, key: Box<[u8]>) -> Option<Hit<'t>> {
+        let record = self.record(&key)?;
+        Some(Hit {
+            key,
+            distance,
+            record,
+        })
+    }
+
+    /// Rule 2: the own writes that have the vector.
+    pub(crate) fn gather_own(&self, filter: Option<&Filter<'_>>) -> Gathered<'t> {
+        let mut gathered = Gathered::new(self.rows().dimension());
+        for (key, found) in self
+            .own
+            .into_iter()
+            .flat_map(|own| own.own_writes(self.table))
+        {
+            if let Some(found) = found {
+                gathered.take(key, StoredRecord::of_found(found), self.entry, filter);
+            }
+        }
+        gathered
+    }
+
+    /// Rule 4.
+    pub(crate) fn gather_keys<'k>(
+        &self,
+        keys: &[&'k [u8]],
+        filter: Option<&Filter<'_>>,
+    ) -> Result<Gathered<'k>> {
+        let mut keys = keys.to_vec();
+        keys.iter().try_for_each(|key| check_key(key))?;
+        keys.sort_unstable();
+        keys.dedup();
+        let mut gathered = Gathered::new(self.rows().dimension());
+        for key in keys {
+            if let Some(record) = self.record(key) {
+                gathered.take(key, record, self.entry, filter);
+            }
+        }
+        Ok(gathered)
+    }
+}
+
+/// A record under consideration, for filters.
+pub struct Row<'r> {
+    key: &'r [u8],
+    source: RowSource<'r>,
+}
+
+enum RowSource<'r> {
+    /// Looked up when it is asked for: most filters look at keys alone.
+    Snapshot(Reader<'r, Catalog>, TableId),
+    Record(StoredRecord<'r>),
+}
+
+impl<'r> Row<'r> {
+    /// The record's key.
+    #[must_use]
+    pub fn key(&self) -> Key<'r> {
+        Key::new(self.key)
+    }
+
+    /// The record's value.
+    #[must_use]
+    pub fn value(&self) -> Value<'r> {
+        match &self.source {
+            RowSource::Record(record) => record.value(),
+            RowSource::Snapshot(reader, table) => {
+                let version = reader.get(*table, self.key);
+                Value::new(version.as_ref().map(Version::value).unwrap_or_default())
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Row<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Row")
+            .field("key", &self.key())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The column's rows as the snapshot has them (rules 1 and 2).
+pub(crate) struct SnapshotRows<'s, 't> {
+    pub(crate) scope: Scope<'t>,
+    pub(crate) filter: Option<&'s Filter<'s>>,
+}
+
+impl SnapshotRows<'_, '_> {
+    fn is_masked(&self, key: &[u8]) -> bool {
+        // Nothing there although the snapshot has it: an own deletion. No timestamp: an own write.
+        let own = self.scope.own.map(|own| own.get(self.scope.table, key));
+        own.is_some_and(|found| found.is_none_or(|found| found.at().is_none()))
+    }
+}
+
+impl Rows for SnapshotRows<'_, '_> {
+    fn run_from(&self, from: RowId) -> Option<Run<'_>> {
+        let rows = self.scope.rows();
+        let (end, chunk_rows) = (rows.len(), rows.chunk_rows() as u64);
+        let chunks = from.0 / chunk_rows..end.div_ceil(chunk_rows);
+        chunks
+            .flat_map(|chunk| rows.filled(chunk, end))
+            .find_map(|filled| {
+                let skip = from.0.saturating_sub(filled.first) as usize * rows.dimension();
+                let vectors = filled
+                    .vectors
+                    .get(skip..)
+                    .filter(|vectors| !vectors.is_empty())?;
+                Some(Run {
+                    first: RowId(from.0.max(filled.first)),
+                    vectors,
+                })
+            })
+    }
+
+    fn vector(&self, row: RowId) -> Option<&[f32]> {
+        self.scope.rows().vector(row.0)
+    }
+
+    fn accepts(&self, row: RowId) -> bool {
+        let Scope {
+            reader,
+            table,
+            entry,
+            ..
+        } = self.scope;
+        if !reader.row_is_visible(table, &entry.column, row.0) {
+            return false;
+        }
+        let Some(key) = entry.column.rows().key(row.0) else {
+            return false;
+        };
+        let accept = |filter: &Filter<'_>| {
+            filter(&Row {
+                key,
+                source: RowSource::Snapshot(reader, table),
+            })
+        };
+        !self.is_masked(key) && self.filter.is_none_or(accept)
+    }
+}
+
+/// Vectors of records that were looked up one by one, in the order of their keys.
+pub(crate) struct Gathered<'k> {
+    dimension: usize,
+    pub(crate) keys: Vec<&'k [u8]>,
+    vectors: Vec<f32>,
+}
+
+impl<'k> Gathered<'k> {
+    fn new(dimension: usize) -> Self {
+        Self {
+            dimension,
+            keys: Vec::new(),
+            vectors: Vec::new(),
+        }
+    }
+
+    fn take(
+        &mut self,
+        key: &'k [u8],
+        record: StoredRecord<'_>,
+        entry: &IndexEntry,
+        filter: Option<&Filter<'_>>,
+    ) {
+        let Some(vector) = record.vector(entry.column_name()) else {
+            return;
+        };
+        let row = Row {
+            key,
+            source: RowSource::Record(record),
+        };
+        if vector.dimension() == self.dimension && filter.is_none_or(|filter| filter(&row)) {
+            self.keys.push(key);
+            self.vectors.extend(vector.iter());
+        }
+    }
+}
+
+impl Rows for Gathered<'_> {
+    fn run_from(&self, from: RowId) -> Option<Run<'_>> {
+        let start = usize::try_from(from.0).ok()?.checked_mul(self.dimension)?;
+        let vectors = self
+            .vectors
+            .get(start..)
+            .filter(|vectors| !vectors.is_empty())?;
+        Some(Run {
+            first: from,
+            vectors,
+        })
+    }
+
+    fn vector(&self, row: RowId) -> Option<&[f32]> {
+        let start = usize::try_from(row.0).ok()?.checked_mul(self.dimension)?;
+        self.vectors.get(start..start + self.dimension)
+    }
+
+    fn accepts(&self, row: RowId) -> bool {
+        row.0 < self.keys.len() as u64
+    }
+}

@@ -1,0 +1,435 @@
+//! Read-write transactions: a snapshot, own writes over it, and a commit that takes all or none.
+
+use std::fmt;
+use std::ops::{Bound, RangeBounds};
+use std::sync::Arc;
+
+use vellum_base::{TableId, Timestamp};
+use vellum_txn::{Durability, Schema};
+
+use crate::argument::{InvalidArgument, check_key, check_name, check_value, check_vector};
+use crate::bytes::{Key, Value, Versioned};
+use crate::catalog::Catalog;
+use crate::error::{Error, Result};
+use crate::handle::CommitHandle;
+use crate::quoted::QuotedKey;
+use crate::range::{Bounds, Range};
+use crate::record::{Record, StoredRecord};
+use crate::search::Search;
+use crate::shared::Handle;
+use crate::table::Table;
+
+/// A read-write transaction, from [`crate::Database::begin`].
+///
+/// It reads the database as it was when it began, with its own writes over it, and keeps its writes
+/// to itself until [`Transaction::commit`]. Isolation is snapshot isolation: of two transactions
+/// that overlap in time and write the same key, the first to commit wins, and the other gets
+/// [`Error::Conflict`] from its commit. Nothing waits for anything before that.
+///
+/// The snapshot includes commits that are visible and not yet settled; this transaction's own
+/// commit follows theirs in the log, so once it is durable, so are they.
+///
+/// Dropping it, also in a panic, rolls it back. It may be sent to another thread. It outlives
+/// [`crate::Database::close`], but can then no longer be committed.
+pub struct Transaction {
+    inner: Inner,
+}
+
+/// The store's part of a transaction.
+pub(crate) type Inner = vellum_txn::Transaction<Catalog, Arc<Handle>>;
+
+impl Transaction {
+    pub(crate) fn begin(handle: Arc<Handle>) -> Self {
+        Self {
+            inner: Inner::begin(handle),
+        }
+    }
+
+    /// The snapshot's timestamp: what was committed at or before it is seen.
+    #[must_use]
+    pub fn timestamp(&self) -> Timestamp {
+        self.inner.at()
+    }
+
+    #[inline]
+    fn schema(&self) -> &Catalog {
+        self.inner.reader().schema()
+    }
+
+    #[inline]
+    fn check(&self, table: &Table) -> Result<TableId> {
+        self.schema().check(table, self.inner.at())
+    }
+
+    #[inline]
+    fn check_with_key(&self, table: &Table, key: &[u8]) -> Result<TableId> {
+        let table = self.check(table)?;
+        check_key(key)?;
+        Ok(table)
+    }
+
+    /// Writes a record of this value and no vectors, in place of what stands at `key`.
+    ///
+    /// The value is copied into the transaction. Keys have 1 to 2,048 bytes, values up to 1 GiB.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`]; the table is not in this snapshot; the transaction has become
+    /// larger than a commit may be ([`InvalidArgument::CommitTooLarge`]: [`crate::COMMIT_BYTES_MAX`]).
+    pub fn insert(
+        &mut self,
+        table: &Table,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+    ) -> Result<()> {
+        let (key, value) = (key.as_ref(), value.as_ref());
+        let id = self.check_with_key(table, key)?;
+        check_value(key, value)?;
+        self.inner
+            .put(id, key, value, &[])
+            .map_err(|error| self.commit_error(error))
+    }
+
+    /// Writes a whole record, value and vectors, in place of what stands at `key`. Of the old
+    /// record nothing is kept.
+    ///
+    /// # Errors
+    /// As [`Transaction::insert`]; a vector that has not the dimension of an index on its column,
+    /// or a component that is not finite; two vectors of one name.
+    pub fn insert_record(
+        &mut self,
+        table: &Table,
+        key: impl AsRef<[u8]>,
+        record: Record<'_>,
+    ) -> Result<()> {
+        let key = key.as_ref();
+        let id = self.check_with_key(table, key)?;
+        check_value(key, record.value)?;
+        let mut vectors = record.vectors;
+        vectors.sort_unstable_by_key(|(column, _)| *column);
+        self.check_vectors(id, key, &vectors)?;
+        self.inner
+            .put(id, key, record.value, &vectors)
+            .map_err(|error| self.commit_error(error))
+    }
+
+    fn check_vectors(&self, id: TableId, key: &[u8], vectors: &[(&str, &[f32])]) -> Result<()> {
+        if let Some(pair) = vectors.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            return Err(InvalidArgument::ColumnTwice {
+                column: pair[0].0.to_owned(),
+            }
+            .into());
+        }
+        let indexed = self.schema().columns(id);
+        for (name, vector) in vectors {
+            check_name(name)?;
+            check_vector(name, vector, Some(key))?;
+            let column = indexed.iter().find(|column| column.name() == *name);
+            let expected = column.map_or(vector.len(), |column| column.rows().dimension());
+            if vector.len() != expected {
+                let (column, found) = ((*name).to_owned(), vector.len());
+                let key = Some(QuotedKey::new(key));
+                return Err(InvalidArgument::Dimension {
+                    column,
+                    expected,
+                    found,
+                    key,
+                }
+                .into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the record of `key`, if there is one.
+    ///
+    /// # Errors
+    /// As [`Transaction::insert`].
+    pub fn remove(&mut self, table: &Table, key: impl AsRef<[u8]>) -> Result<()> {
+        let key = key.as_ref();
+        let id = self.check_with_key(table, key)?;
+        self.inner
+            .delete(id, key)
+            .map_err(|error| self.commit_error(error))
+    }
+
+    /// Writes `value` at `key` if the record there still has the version `expected` (`None`: if
+    /// there is no record). Versions come from [`Transaction::get_versioned`] and its like, of this
+    /// or of an earlier transaction, or are the timestamps that commits returned.
+    ///
+    /// ```
+    /// # use vellum::{Database, Error};
+    /// # let db = Database::in_memory()?;
+    /// # let items = db.table("items")?;
+    /// let mut txn = db.begin()?;
+    /// txn.compare_and_swap(&items, "pen", None, "blue")?;
+    /// let first = txn.commit()?;
+    ///
+    /// let mut txn = db.begin()?;
+    /// txn.compare_and_swap(&items, "pen", Some(first), "red")?;
+    /// let second = txn.commit()?;
+    ///
+    /// let mut txn = db.begin()?;
+    /// let lost = txn.compare_and_swap(&items, "pen", Some(first), "green").unwrap_err();
+    /// assert!(matches!(lost, Error::VersionMismatch { found: Some(found), .. } if found == second));
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::VersionMismatch`] if it has another one, or was written by this very transaction
+    /// (nothing is written then, and the transaction goes on); as [`Transaction::insert`].
+    pub fn compare_and_swap(
+        &mut self,
+        table: &Table,
+        key: impl AsRef<[u8]>,
+        expected: Option<Timestamp>,
+        value: impl AsRef<[u8]>,
+    ) -> Result<()> {
+        let key = key.as_ref();
+        let id = self.check_with_key(table, key)?;
+        let (stands, found) = match self.inner.get(id, key) {
+            Some(found) => (true, found.at()),
+            None => (false, None),
+        };
+        // An own write stands and has no version: it equals nothing that could be expected.
+        if found != expected || (stands && found.is_none()) {
+            let (table, key) = (table.name().to_owned(), QuotedKey::new(key));
+            return Err(Error::VersionMismatch {
+                table,
+                key,
+                expected,
+                found,
+            });
+        }
+        self.insert(table, key, value)
+    }
+
+    /// The value of `key`, or `None` if there is no such record. Own writes come first.
+    ///
+    /// # Errors
+    /// The table is not in this snapshot, or of another database; a key that no record can have.
+    pub fn get(&self, table: &Table, key: impl AsRef<[u8]>) -> Result<Option<Value<'_>>> {
+        let key = key.as_ref();
+        let id = self.check_with_key(table, key)?;
+        Ok(self
+            .inner
+            .get(id, key)
+            .map(|found| Value::new(found.value())))
+    }
+
+    /// The value of `key` with its version, which a write of this transaction does not have yet.
+    ///
+    /// # Errors
+    /// As [`Transaction::get`].
+    pub fn get_versioned(
+        &self,
+        table: &Table,
+        key: impl AsRef<[u8]>,
+    ) -> Result<Option<Versioned<'_>>> {
+        let key = key.as_ref();
+        let id = self.check_with_key(table, key)?;
+        Ok(self
+            .inner
+            .get(id, key)
+            .map(|found| Versioned::new(found.value(), found.at())))
+    }
+
+    /// The whole record of `key`: value, vectors, version.
+    ///
+    /// # Errors
+    /// As [`Transaction::get`].
+    pub fn get_record(
+        &self,
+        table: &Table,
+        key: impl AsRef<[u8]>,
+    ) -> Result<Option<StoredRecord<'_>>> {
+        let key = key.as_ref();
+        let id = self.check_with_key(table, key)?;
+        let found = self.inner.get(id, key);
+        Ok(found.map(|found| StoredRecord::new(found.value(), found.vectors(), found.at())))
+    }
+
+    /// The values of many keys, in the order of `keys`.
+    ///
+    /// # Errors
+    /// As [`Transaction::get`], for any of the keys.
+    pub fn get_many<K: AsRef<[u8]>>(
+        &self,
+        table: &Table,
+        keys: &[K],
+    ) -> Result<Vec<Option<Value<'_>>>> {
+        let id = self.check(table)?;
+        let keys: Vec<&[u8]> = keys.iter().map(AsRef::as_ref).collect();
+        keys.iter().try_for_each(|key| check_key(key))?;
+        if self.inner.is_empty() {
+            let found = self.inner.reader().get_many(id, &keys);
+            let values = found
+                .into_iter()
+                .map(|one| one.map(|found| Value::new(found.value())));
+            return Ok(values.collect());
+        }
+        let get = |key: &&[u8]| {
+            self.inner
+                .get(id, key)
+                .map(|found| Value::new(found.value()))
+        };
+        Ok(keys.iter().map(get).collect())
+    }
+
+    /// Whether there is a record of `key`.
+    ///
+    /// # Errors
+    /// As [`Transaction::get`].
+    pub fn contains_key(&self, table: &Table, key: impl AsRef<[u8]>) -> Result<bool> {
+        Ok(self.get(table, key)?.is_some())
+    }
+
+    /// The record with the least key.
+    ///
+    /// # Errors
+    /// The table is not in this snapshot, or of another database.
+    pub fn first(&self, table: &Table) -> Result<Option<(Key<'_>, Value<'_>)>> {
+        self.iter(table)?.next().transpose()
+    }
+
+    /// The record with the greatest key.
+    ///
+    /// # Errors
+    /// The table is not in this snapshot, or of another database.
+    pub fn last(&self, table: &Table) -> Result<Option<(Key<'_>, Value<'_>)>> {
+        self.iter(table)?.next_back().transpose()
+    }
+
+    /// All records, own writes and snapshot together, in the order of their keys; from both ends.
+    ///
+    /// # Errors
+    /// The table is not in this snapshot, or of another database.
+    pub fn iter(&self, table: &Table) -> Result<Range<'_>> {
+        self.range::<&[u8]>(table, ..)
+    }
+
+    /// The records with keys in `range`, own writes and snapshot together, in the order of their
+    /// keys; from both ends. A range that ends before it begins is empty.
+    ///
+    /// # Errors
+    /// The table is not in this snapshot, or of another database.
+    pub fn range<K: AsRef<[u8]>>(
+        &self,
+        table: &Table,
+        range: impl RangeBounds<K>,
+    ) -> Result<Range<'_>> {
+        let id = self.check(table)?;
+        let bounds = Bounds::of(&range);
+        Ok(match bounds.is_empty() {
+            true => Range::empty(),
+            false => Range::of_transaction(self.inner.range(id, bounds.lower, bounds.upper)),
+        })
+    }
+
+    /// The records whose keys begin with `prefix`, own writes and snapshot together, in the order
+    /// of their keys; from both ends.
+    ///
+    /// # Errors
+    /// The table is not in this snapshot, or of another database.
+    pub fn prefix(&self, table: &Table, prefix: impl AsRef<[u8]>) -> Result<Range<'_>> {
+        let prefix = prefix.as_ref();
+        let id = self.check(table)?;
+        let end = crate::range::prefix_end(prefix);
+        let upper = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        Ok(Range::of_transaction(self.inner.range(
+            id,
+            Bound::Included(prefix),
+            upper,
+        )))
+    }
+
+    /// A search of the index on `column` for the vectors nearest to `query`, own writes included;
+    /// see [`Search`].
+    ///
+    /// # Errors
+    /// The table or index is not in this snapshot; a wrong dimension; a component that is not
+    /// finite.
+    pub fn search<'q>(
+        &self,
+        table: &Table,
+        column: &str,
+        query: &'q (impl AsRef<[f32]> + ?Sized),
+    ) -> Result<Search<'_, 'q>> {
+        let own = (!self.inner.is_empty()).then_some(&self.inner);
+        Search::new(self.inner.reader(), own, table, column, query.as_ref())
+    }
+
+    /// Commits with the database's durability ([`crate::Options::durability`], by default
+    /// [`Durability::Sync`]) and waits until that is reached; returns the commit's timestamp, which
+    /// is the version of what was written. Every later transaction sees the commit.
+    ///
+    /// A transaction that wrote nothing has nothing to commit; it waits until everything that it
+    /// can have read is settled, and returns its snapshot's timestamp.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`]: retry, or use [`crate::Database::transact`]. [`Error::DiskFull`],
+    /// [`Error::OutOfMemory`], [`Error::TableDropped`], [`Error::Closed`]: nothing was committed.
+    /// [`Error::Poisoned`]: the log failed; if that was while waiting, the commit may be durable or
+    /// not, which shows when the database is opened again.
+    pub fn commit(self) -> Result<Timestamp> {
+        let durability = self.inner.owner().shared().durability;
+        let (at, handle) = self.sequence(durability)?;
+        // Empty ones too, since they tell their caller what they read [16].
+        handle.shared().wait_settled(at)?;
+        Ok(at)
+    }
+
+    /// Commits with a durability of its own and does not wait for it: the commit is ordered, and
+    /// visible to transactions that begin from now on ([`crate::Database::begin`]; read-only ones
+    /// see it when it is settled). Any number of handles may be on their way at once.
+    ///
+    /// ```
+    /// # use vellum::{Database, Durability};
+    /// # let db = Database::in_memory()?;
+    /// # let items = db.table("items")?;
+    /// let mut txn = db.begin()?;
+    /// txn.insert(&items, "pen", "blue")?;
+    /// let handle = txn.commit_with(Durability::Buffered)?;
+    /// handle.wait()?;
+    /// # Ok::<(), vellum::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Transaction::commit`], except that waiting for durability is the handle's.
+    pub fn commit_with(self, durability: Durability) -> Result<CommitHandle> {
+        let (at, handle) = self.sequence(durability)?;
+        let shared = handle.shared();
+        if durability == Durability::Sync {
+            shared.log.request_flush();
+        }
+        Ok(CommitHandle::new(
+            at,
+            shared.log.clone(),
+            shared.origin.clone(),
+        ))
+    }
+
+    fn sequence(self, durability: Durability) -> Result<(Timestamp, Arc<Handle>)> {
+        let handle = self.inner.owner().clone();
+        handle.shared().check_open()?;
+        match self.inner.commit(durability) {
+            Ok(at) => Ok((at, handle)),
+            Err(error) => Err(Error::from_commit(error, &handle)),
+        }
+    }
+
+    /// Gives up; the same as dropping, spelled out.
+    pub fn rollback(self) {}
+
+    #[cold]
+    fn commit_error(&self, error: vellum_txn::CommitError) -> Error {
+        Error::from_commit(error, self.inner.owner())
+    }
+}
+
+impl fmt::Debug for Transaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transaction")
+            .field("at", &self.timestamp())
+            .finish_non_exhaustive()
+    }
+}

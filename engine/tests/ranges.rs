@@ -1,0 +1,189 @@
+//! Ranges, prefixes and ends, over a snapshot and over own writes with it, in both directions.
+
+mod common;
+
+use std::ops::Bound;
+
+use common::{put, texts};
+use vellum::Database;
+
+fn keys(pairs: Vec<(String, String)>) -> Vec<String> {
+    pairs.into_iter().map(|(key, _)| key).collect()
+}
+
+#[test]
+fn a_range_yields_its_keys_in_order_from_both_ends() {
+    let db = Database::in_memory().unwrap();
+    let items = db.table("items").unwrap();
+    let others = db.table("others").unwrap();
+    for key in ["m", "c", "a", "z", "q", "cc"] {
+        put(&db, &items, key, key);
+        put(&db, &others, &format!("{key}{key}"), "");
+    }
+    let read = db.begin_read().unwrap();
+    assert_eq!(
+        keys(texts(read.iter(&items).unwrap())),
+        ["a", "c", "cc", "m", "q", "z"]
+    );
+    assert_eq!(
+        keys(texts(read.iter(&items).unwrap().rev())),
+        ["z", "q", "m", "cc", "c", "a"]
+    );
+    assert_eq!(
+        keys(texts(read.range(&items, "c".."q").unwrap())),
+        ["c", "cc", "m"]
+    );
+    assert_eq!(
+        keys(texts(read.range(&items, "c"..="q").unwrap())),
+        ["c", "cc", "m", "q"]
+    );
+    assert_eq!(keys(texts(read.range(&items, "n"..).unwrap())), ["q", "z"]);
+    assert_eq!(
+        keys(texts(read.range(&items, ..="c").unwrap().rev())),
+        ["c", "a"]
+    );
+    let open = (Bound::Excluded("c"), Bound::Excluded("q"));
+    assert_eq!(
+        keys(texts(read.range::<&str>(&items, open).unwrap())),
+        ["cc", "m"]
+    );
+    let mut both = read.iter(&items).unwrap();
+    let mut next = |back: bool| {
+        let entry = if back { both.next_back() } else { both.next() };
+        entry.map(|entry| String::from_utf8(entry.unwrap().0.to_vec()).unwrap())
+    };
+    let met: Vec<_> = [false, true, true, false, false, true, false, true]
+        .map(&mut next)
+        .into();
+    let met: Vec<_> = met.iter().map(Option::as_deref).collect();
+    let expected = [
+        Some("a"),
+        Some("z"),
+        Some("q"),
+        Some("c"),
+        Some("cc"),
+        Some("m"),
+        None,
+        None,
+    ];
+    assert_eq!(met, expected);
+}
+
+#[test]
+fn ranges_that_cross_or_reach_beyond_all_keys_are_no_errors() {
+    let db = Database::in_memory().unwrap();
+    let items = db.table("items").unwrap();
+    put(&db, &items, "k", "");
+    let read = db.begin_read().unwrap();
+    let txn = db.begin().unwrap();
+    assert_eq!(read.range(&items, "z".."a").unwrap().count(), 0);
+    assert_eq!(txn.range(&items, "z".."a").unwrap().count(), 0);
+    assert_eq!(read.range(&items, "k".."k").unwrap().count(), 0);
+    let point = (Bound::Excluded("k"), Bound::Excluded("k"));
+    assert_eq!(txn.range::<&str>(&items, point).unwrap().count(), 0);
+    let long = "z".repeat(10_000);
+    assert_eq!(read.range(&items, ""..long.as_str()).unwrap().count(), 1);
+    assert_eq!(read.range(&items, long.as_str()..).unwrap().count(), 0);
+}
+
+#[test]
+fn prefixes_end_where_the_prefix_does() {
+    let db = Database::in_memory().unwrap();
+    let items = db.table("items").unwrap();
+    let mut txn = db.begin().unwrap();
+    let all: [&[u8]; 7] = [
+        b"a",
+        b"ab",
+        b"ab\x00",
+        b"ab\xFF\xFF",
+        b"ac",
+        b"\xFF",
+        b"\xFF\xFF\x01",
+    ];
+    for key in all {
+        txn.insert(&items, key, key).unwrap();
+    }
+    let count = |prefix: &[u8]| {
+        let (forth, back) = (
+            txn.prefix(&items, prefix).unwrap(),
+            txn.prefix(&items, prefix).unwrap(),
+        );
+        let forth: Vec<_> = forth.map(|entry| entry.unwrap().0.to_vec()).collect();
+        let mut back: Vec<_> = back.rev().map(|entry| entry.unwrap().0.to_vec()).collect();
+        back.reverse();
+        assert_eq!(forth, back);
+        forth.len()
+    };
+    assert_eq!(count(b""), 7);
+    assert_eq!(count(b"a"), 5);
+    assert_eq!(count(b"ab"), 3);
+    assert_eq!(count(b"ab\xFF"), 1);
+    assert_eq!(count(b"\xFF"), 2);
+    assert_eq!(count(b"\xFF\xFF"), 1);
+    assert_eq!(count(b"b"), 0);
+    txn.commit().unwrap();
+    let read = db.begin_read().unwrap();
+    assert_eq!(read.prefix(&items, b"ab").unwrap().count(), 3);
+    assert_eq!(read.prefix(&items, b"\xFF").unwrap().rev().count(), 2);
+}
+
+#[test]
+fn first_and_last_are_the_ends() {
+    let db = Database::in_memory().unwrap();
+    let items = db.table("items").unwrap();
+    assert!(db.begin_read().unwrap().first(&items).unwrap().is_none());
+    assert!(db.begin_read().unwrap().last(&items).unwrap().is_none());
+    for key in ["b", "a", "d"] {
+        put(&db, &items, key, key);
+    }
+    let mut txn = db.begin().unwrap();
+    txn.remove(&items, "a").unwrap();
+    txn.insert(&items, "e", "own").unwrap();
+    assert_eq!(txn.first(&items).unwrap().unwrap().0, "b");
+    assert_eq!(txn.last(&items).unwrap().unwrap().1, "own");
+    let read = db.begin_read().unwrap();
+    assert_eq!(read.first(&items).unwrap().unwrap().0, "a");
+    assert_eq!(read.last(&items).unwrap().unwrap().0, "d");
+}
+
+#[test]
+fn own_writes_hide_the_snapshots_in_both_directions() {
+    let db = Database::in_memory().unwrap();
+    let items = db.table("items").unwrap();
+    for key in ["a", "c", "e", "g"] {
+        put(&db, &items, key, "old");
+    }
+    let mut txn = db.begin().unwrap();
+    txn.insert(&items, "b", "own").unwrap();
+    txn.insert(&items, "c", "own").unwrap();
+    txn.remove(&items, "e").unwrap();
+    txn.remove(&items, "f").unwrap();
+    let expected = [("a", "old"), ("b", "own"), ("c", "own"), ("g", "old")];
+    let expected: Vec<_> = expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+    assert_eq!(texts(txn.iter(&items).unwrap()), expected);
+    let mut back = texts(txn.iter(&items).unwrap().rev());
+    back.reverse();
+    assert_eq!(back, expected);
+}
+
+#[test]
+fn a_range_is_not_disturbed_by_commits_under_way() {
+    let db = Database::in_memory().unwrap();
+    let items = db.table("items").unwrap();
+    for key in 0..100 {
+        put(&db, &items, &format!("{key:03}"), "old");
+    }
+    let read = db.begin_read().unwrap();
+    let mut met = 0;
+    for (at, entry) in read.iter(&items).unwrap().enumerate() {
+        let (key, value) = entry.unwrap();
+        assert_eq!(
+            (key.as_ref(), value.as_ref()),
+            (format!("{at:03}").as_bytes(), &b"old"[..])
+        );
+        put(&db, &items, &format!("{:03}", 99 - at), "new");
+        put(&db, &items, &format!("{at:03}x"), "new");
+        met += 1;
+    }
+    assert_eq!(met, 100);
+}
