@@ -237,7 +237,7 @@ impl<'t> TransactionRange<'t> {
 
     fn step(&mut self, end: End) -> Option<(&'t [u8], Found<'t>)> {
         loop {
-            let own = self.own.peek(end).map(|(_, key, _)| *key);
+            let own = self.own.peek(end).map(|(key, _)| key.key);
             let snapshot = self.snapshot.peek(end).map(|(key, _)| *key);
             let order = match (own, snapshot) {
                 (None, None) => return None,
@@ -255,8 +255,8 @@ impl<'t> TransactionRange<'t> {
                 self.snapshot.take(end);
             }
             match self.own.take(end) {
-                None | Some((_, _, Body::Delete)) => {}
-                Some((_, key, body)) => return Some((key, Found::own(body)?)),
+                None | Some((_, Body::Delete)) => {}
+                Some((key, body)) => return Some((key.key, Found::own(body)?)),
             }
         }
     }

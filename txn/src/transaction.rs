@@ -7,6 +7,7 @@ use vellum_sync::atomic::Ordering;
 
 use crate::commit::{COMMIT_BYTES_MAX, Commit, Scratch};
 use crate::error::CommitError;
+use crate::generation::HashedKey;
 use crate::log::Durability;
 use crate::node::Body;
 use crate::range::TransactionRange;
@@ -145,7 +146,7 @@ impl<S: Schema, O: Owner<S>> Transaction<S, O> {
             .scratch
             .writes
             .range(table, Bound::Unbounded, Bound::Unbounded);
-        writes.map(|(_, key, body)| (key, Found::own(body)))
+        writes.map(|(key, body)| (key.key, Found::own(body)))
     }
 
     /// The table's keys within the bounds, own writes and snapshot together, from both ends.
@@ -176,9 +177,8 @@ impl<S: Schema, O: Owner<S>> Transaction<S, O> {
             .map(|(name, v)| 5 + name.len() + size_of_val(*v))
             .sum();
         self.check_size(WriteSet::write_bytes(key, value.len() + vectors_len))?;
-        self.scratch
-            .writes
-            .put(table, key, value, vectors, vectors_len);
+        let key = self.hashed(table, key);
+        self.scratch.writes.put(key, value, vectors, vectors_len);
         Ok(())
     }
 
@@ -188,8 +188,21 @@ impl<S: Schema, O: Owner<S>> Transaction<S, O> {
     /// [`CommitError::TooLarge`]; the transaction is as it was.
     pub fn delete(&mut self, table: TableId, key: &[u8]) -> Result<(), CommitError> {
         self.check_size(WriteSet::write_bytes(key, 0))?;
-        self.scratch.writes.delete(table, key);
+        let key = self.hashed(table, key);
+        self.scratch.writes.delete(key);
         Ok(())
+    }
+
+    /// The key with its hash, whose bucket the commit will want.
+    fn hashed<'k>(&self, table: TableId, key: &'k [u8]) -> HashedKey<'k> {
+        let store = self.owner.store();
+        let key = HashedKey::new(store.seed(), table, key);
+        store
+            .registry()
+            .view(self.pin())
+            .active()
+            .prefetch_bucket(key.hash);
+        key
     }
 
     fn check_size(&self, more: usize) -> Result<(), CommitError> {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use vellum_base::TableId;
 
+use crate::generation::HashedKey;
 use crate::node::{Body, LargeRecord};
 use crate::vectors::encode_vectors;
 
@@ -25,6 +26,7 @@ const WRITE_OVERHEAD: usize = 96;
 struct Write {
     table: TableId,
     key: Range<usize>,
+    hash: u64,
     body: WriteBody,
 }
 
@@ -151,15 +153,14 @@ impl WriteSet {
     /// Writes a record, in place of what was written to the key before.
     pub(crate) fn put(
         &mut self,
-        table: TableId,
-        key: &[u8],
+        key: HashedKey<'_>,
         value: &[u8],
         vectors: &[(&str, &[f32])],
         vectors_len: usize,
     ) {
         let record_len = value.len() + vectors_len;
-        self.total += Self::write_bytes(key, record_len);
-        let range = self.copy_key(key);
+        self.total += Self::write_bytes(key.key, record_len);
+        let range = self.copy_key(key.key);
         let body = if record_len >= LARGE_BYTES {
             let mut encoded = Vec::with_capacity(vectors_len);
             encode_vectors(vectors, &mut encoded);
@@ -177,19 +178,21 @@ impl WriteSet {
             }
         };
         self.enter(Write {
-            table,
+            table: key.table,
             key: range,
+            hash: key.hash,
             body,
         });
     }
 
     /// Writes a deletion, in place of what was written to the key before.
-    pub(crate) fn delete(&mut self, table: TableId, key: &[u8]) {
-        self.total += Self::write_bytes(key, 0);
-        let range = self.copy_key(key);
+    pub(crate) fn delete(&mut self, key: HashedKey<'_>) {
+        self.total += Self::write_bytes(key.key, 0);
+        let range = self.copy_key(key.key);
         self.enter(Write {
-            table,
+            table: key.table,
             key: range,
+            hash: key.hash,
             body: WriteBody::Delete,
         });
     }
@@ -352,15 +355,20 @@ pub(crate) struct Writes<'a> {
 }
 
 impl<'a> Writes<'a> {
-    fn item(&self, at: u32) -> (TableId, &'a [u8], Body<'a>) {
+    fn item(&self, at: u32) -> (HashedKey<'a>, Body<'a>) {
         let set: &'a WriteSet = self.set;
         let write = &set.writes[at as usize];
-        (write.table, set.key_of(write), set.body(at as usize))
+        let key = HashedKey {
+            table: write.table,
+            key: set.key_of(write),
+            hash: write.hash,
+        };
+        (key, set.body(at as usize))
     }
 }
 
 impl<'a> Iterator for Writes<'a> {
-    type Item = (TableId, &'a [u8], Body<'a>);
+    type Item = (HashedKey<'a>, Body<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
         let at = match &mut self.places {
