@@ -1,3 +1,7 @@
-//! The vellum command.
+//! The `vellum` command: everything is in the library beside it, where unit tests reach it.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    vellum_cli::main()
+}
