@@ -81,10 +81,8 @@ fn check(found: &BTreeMap<u64, u64>, order: &BTreeMap<u64, u64>, needed: &[u64])
 }
 
 fn crash(sim: &SimDisk, order: &BTreeMap<u64, u64>) {
-    let cuts: Vec<_> = sim.trace().cuts().collect();
-    for _ in 0..3 {
-        let cut = &cuts[random_u64() as usize % cuts.len()];
-        for (crash, budget) in [(Crash::Power, 3), (Crash::Process, 2)] {
+    for cut in sim.trace().cuts() {
+        for (crash, budget) in [(Crash::Power, 8), (Crash::Process, 2)] {
             let needed: Vec<u64> = match crash {
                 Crash::Power => cut
                     .marks()
@@ -105,7 +103,7 @@ fn crash(sim: &SimDisk, order: &BTreeMap<u64, u64>) {
 
 fn run(name: &str, background: bool) {
     Model::new(format!("wal_crash::{name}"))
-        .schedules(2_000)
+        .schedules(300)
         .check(move || {
             let sim = SimDisk::new(random_u64());
             let order = Order::default();
