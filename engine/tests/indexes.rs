@@ -10,10 +10,10 @@ use vellum::{
 };
 
 fn vector(db: &Database, table: &Table, key: &str, vector: &[f32]) {
-    let mut txn = db.begin().unwrap();
-    txn.insert_record(table, key, Record::new(key).vector("v", vector))
-        .unwrap();
-    txn.commit_with(Durability::Buffered).unwrap();
+    let insert = |txn: &mut vellum::Transaction| {
+        txn.insert_record(table, key, Record::new(key).vector("v", vector))
+    };
+    db.transact_with(Durability::Buffered, insert).unwrap();
 }
 
 fn found(db: &Database, table: &Table, query: &[f32]) -> Vec<String> {

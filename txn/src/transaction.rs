@@ -75,7 +75,7 @@ impl<'t> Found<'t> {
 /// A read-write transaction; dropping it rolls back. May move between threads.
 ///
 /// Its snapshot is the visible watermark: it may build on commits that are not yet as durable as
-/// their authors asked, because its own record follows theirs in the log [16].
+/// their authors asked, because its own record follows theirs in the log (hazard 16).
 pub struct Transaction<S: Schema, O: Owner<S>> {
     owner: O,
     pin: Option<Pin<View<S>>>,

@@ -2,7 +2,7 @@
 //!
 //! 1. Every step runs, whatever failed before it: one run tells all there is to mend.
 //! 2. A step that this machine cannot run (a toolchain or a target that cannot be fetched) is skipped
-//!    with a printed reason. Only the steps that say so in [`steps`] may be; all else is a failure.
+//!    with a printed reason. Only the steps that say so in `steps` may be; all else is a failure.
 //! 3. There is one deadline for all steps: what has not ended by then has failed.
 
 mod steps;
@@ -83,10 +83,10 @@ fn run_step(layout: &Layout, step: &Step, left: Duration) -> Result<Outcome> {
 fn command(layout: &Layout, run: &Run) -> Result<Command> {
     let mut command = match run.program {
         "cargo" => layout.cargo(&layout.target.join(run.target)),
+        // Not this very file: the step `test` builds the program again, in its place.
         "xtask" => {
-            let this = std::env::current_exe().during(|| "cannot find this program".into())?;
-            let mut command = Command::new(this);
-            command.current_dir(&layout.root);
+            let mut command = layout.cargo(&layout.target);
+            command.args(["run", "--quiet", "--locked", "--package", "xtask", "--"]);
             command
         }
         program => {

@@ -1,6 +1,6 @@
 //! `cargo xtask tidy`: style and structure, checked as a program.
 //!
-//! 1. A check is a pure function from a [`Tree`] to findings, and has a test that sees it find.
+//! 1. A check is a pure function from a `Tree` to findings, and has a test that sees it find.
 //! 2. There are no exemption lists: what the tree must not contain it does not contain anywhere but
 //!    in the places that the check itself names.
 //! 3. It is a ratchet: limits are those of the best code read before this was begun, and go down,
