@@ -2,10 +2,12 @@
 //! every state that a crash leaves. On real threads in a plain build; under the random scheduler
 //! (`--cfg vellum_shuttle`) with every choice decided by its seed.
 
+#![cfg(not(vellum_loom))]
+
 use std::sync::mpsc;
 
 use vellum_disk::{BLOCK_BYTES, Disk, OpenMode};
-use vellum_sync::model::{MODE, Mode, Model};
+use vellum_loom_tests::{MODE, Mode, Model};
 use vellum_sync::thread;
 use vellum_testkit::{Budget, Crash, SimDisk, State};
 
