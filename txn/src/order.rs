@@ -11,18 +11,20 @@
 //! 4. So a range at S misses no key committed at or before S: its entry was listed before its
 //!    version could be stamped, the stamp preceded the visible timestamp (Release), and the
 //!    reader's snapshot (Acquire) preceded its call.
-//! 5. A run is merged into the one before it when that is less than [`RATIO`] times as long, so
-//!    there are few runs and each key is merged a few times. Readers merge short runs only
-//!    ([`SHORT_RUN`]); committers who tidy merge the long ones too.
+//! 5. Each table has runs of its own. A run is merged into the one before it when that is less than
+//!    [`RATIO`] times as long, so there are few runs and each key is merged a few times. Readers
+//!    merge short runs only ([`SHORT_RUN`]); committers who tidy merge the long ones too, one
+//!    committer at a time.
 
 use std::sync::Arc;
 
+use vellum_base::TableId;
 use vellum_sync::atomic::{AtomicU64, Ordering};
-use vellum_sync::{ArcSwap, scaled};
+use vellum_sync::{ArcSwap, Mutex, scaled};
 
 use crate::arena::{Arena, EntryAt, ListedAt, Room};
 use crate::node::Listed;
-use crate::run::{Item, Run};
+use crate::run::Run;
 
 /// Lists of new keys; committers spread over them.
 const LISTS: usize = 8;
@@ -48,16 +50,23 @@ impl List {
     }
 }
 
+/// A table's sorted arrays; they may share keys.
+type Runs = Vec<Arc<Run>>;
+
 /// The runs, and how far they cover the lists.
 pub(crate) struct Sorted {
-    runs: Vec<Arc<Run>>,
+    /// By table.
+    tables: Vec<(TableId, Arc<Runs>)>,
     covered: Vec<Option<ListedAt>>,
 }
 
 impl Sorted {
-    /// Sorted arrays that may share keys; together, all keys.
-    pub(crate) fn runs(&self) -> &[Arc<Run>] {
-        &self.runs
+    /// Sorted arrays that may share keys; together, all keys of the table.
+    pub(crate) fn runs(&self, table: TableId) -> &[Arc<Run>] {
+        let found = self
+            .tables
+            .binary_search_by_key(&table, |(table, _)| *table);
+        found.map_or(&[], |index| &self.tables[index].1)
     }
 }
 
@@ -65,13 +74,15 @@ impl Sorted {
 pub(crate) struct Order {
     lists: Vec<List>,
     sorted: ArcSwap<Sorted>,
+    /// Held by the committer that tidies.
+    tidying: Mutex<()>,
 }
 
 impl Order {
     pub(crate) fn new() -> Self {
         let lists = scaled(LISTS, 1);
         let sorted = Sorted {
-            runs: Vec::new(),
+            tables: Vec::new(),
             covered: vec![None; lists],
         };
         Self {
@@ -81,6 +92,7 @@ impl Order {
                 })
                 .collect(),
             sorted: ArcSwap::new(vellum_sync::Arc::new(sorted)),
+            tidying: Mutex::new(()),
         }
     }
 
@@ -129,9 +141,11 @@ impl Order {
         self.sorted_merging(arena, SHORT_RUN)
     }
 
-    /// [`Order::sorted`] by a committer that found too many keys waiting.
+    /// [`Order::sorted`] by a committer that found too many keys waiting, unless another is at it.
     pub(crate) fn tidy(&self, arena: &Arena) {
-        drop(self.sorted_merging(arena, usize::MAX));
+        if let Some(_tidying) = self.tidying.try_lock() {
+            drop(self.sorted_merging(arena, usize::MAX));
+        }
     }
 
     fn sorted_merging(&self, arena: &Arena, longest: usize) -> vellum_sync::Arc<Sorted> {
@@ -140,7 +154,7 @@ impl Order {
         if tops == old.covered {
             return old;
         }
-        let mut items = Vec::new();
+        let mut new = Vec::new();
         for (top, covered) in tops.iter().zip(&old.covered) {
             let mut next = *top;
             while let Some(at) = next
@@ -148,49 +162,65 @@ impl Order {
             {
                 let listed = arena.listed(at);
                 listed.witness.read();
-                items.push(Item::new(arena, listed.entry));
+                new.push((arena.entry(listed.entry).table, listed.entry));
                 next = listed.next();
             }
         }
-        let mut runs = old.runs.clone();
-        runs.push(Arc::new(Run::sort(arena, items)));
-        merge_tail(arena, &mut runs, longest);
-        let new = vellum_sync::Arc::new(Sorted {
-            runs,
-            covered: tops,
-        });
-        // A loser's runs cover what it saw, which is all that rule 3 promises its caller.
-        let _ = self
-            .sorted
-            .compare_and_swap(&old, vellum_sync::Arc::clone(&new));
-        new
+        let mut tables = old.tables.clone();
+        if !new.is_sorted_by_key(|(table, _)| *table) {
+            new.sort_by_key(|(table, _)| *table);
+        }
+        for of_table in new.chunk_by(|(a, _), (b, _)| a == b) {
+            let table = of_table[0].0;
+            let place = tables.binary_search_by_key(&table, |(table, _)| *table);
+            let place = place.unwrap_or_else(|place| {
+                tables.insert(place, (table, Arc::default()));
+                place
+            });
+            let runs = Arc::make_mut(&mut tables[place].1);
+            let entries = of_table.iter().map(|(_, entry)| *entry);
+            runs.push(Arc::new(Run::sort(arena, entries)));
+            merge_tail(arena, runs, longest);
+        }
+        self.replace(&old, tables, tops)
     }
 
-    /// Merges all runs into one; for a generation that takes no more keys.
+    /// Merges each table's runs into one; for a generation that takes no more keys.
     pub(crate) fn freeze(&self, arena: &Arena) {
         let sorted = self.sorted(arena);
-        if sorted.runs.len() < 2 {
-            return;
+        let mut tables = sorted.tables.clone();
+        for (_, runs) in &mut tables {
+            while runs.len() > 1 {
+                merge_last_two(arena, Arc::make_mut(runs));
+            }
         }
-        let mut runs = sorted.runs.clone();
-        while runs.len() > 1 {
-            merge_last_two(arena, &mut runs);
-        }
-        let new = vellum_sync::Arc::new(Sorted {
-            runs,
-            covered: sorted.covered.clone(),
-        });
-        let _ = self.sorted.compare_and_swap(&sorted, new);
+        drop(self.replace(&sorted, tables, sorted.covered.clone()));
+    }
+
+    /// Publishes what was made of `old` (rule 2). A loser's runs cover what it saw, which is all
+    /// that rule 3 promises its caller.
+    fn replace(
+        &self,
+        old: &vellum_sync::Arc<Sorted>,
+        tables: Vec<(TableId, Arc<Runs>)>,
+        covered: Vec<Option<ListedAt>>,
+    ) -> vellum_sync::Arc<Sorted> {
+        let new = vellum_sync::Arc::new(Sorted { tables, covered });
+        let _ = self
+            .sorted
+            .compare_and_swap(old, vellum_sync::Arc::clone(&new));
+        new
     }
 
     /// Runs at present.
     pub(crate) fn run_count(&self) -> usize {
-        self.sorted.load().runs.len()
+        let sorted = self.sorted.load();
+        sorted.tables.iter().map(|(_, runs)| runs.len()).sum()
     }
 }
 
 /// Rule 5.
-fn merge_tail(arena: &Arena, runs: &mut Vec<Arc<Run>>, longest: usize) {
+fn merge_tail(arena: &Arena, runs: &mut Runs, longest: usize) {
     while let [.., before, last] = &runs[..]
         && before.len() <= longest
         && before.len() < RATIO * last.len()
@@ -199,7 +229,7 @@ fn merge_tail(arena: &Arena, runs: &mut Vec<Arc<Run>>, longest: usize) {
     }
 }
 
-fn merge_last_two(arena: &Arena, runs: &mut Vec<Arc<Run>>) {
+fn merge_last_two(arena: &Arena, runs: &mut Runs) {
     if let (Some(last), Some(before)) = (runs.pop(), runs.pop()) {
         runs.push(Arc::new(Run::merge(arena, &before, &last)));
     }

@@ -5,7 +5,9 @@
 //!    greatest) key that any source has next, takes it off every source that has it, and lets the
 //!    first generation that has a version at or before the snapshot decide.
 //! 2. Both ends draw from the same slices, so no key comes out twice.
-//! 3. In a read-write transaction, its own write to a key hides the snapshot's.
+//! 3. Where all sources' keys begin with the same prefix, their heads order them, and whole keys are
+//!    touched only where heads are equal; else whole keys are compared.
+//! 4. In a read-write transaction, its own write to a key hides the snapshot's.
 
 use std::cmp::Ordering;
 use std::ops::Bound;
@@ -93,6 +95,8 @@ impl End {
 pub struct Range<'v> {
     sources: Vec<Source<'v>>,
     at: Timestamp,
+    /// Whether the heads of all sources follow the same prefix (rule 3).
+    alike: bool,
 }
 
 impl<'v> Range<'v> {
@@ -106,8 +110,8 @@ impl<'v> Range<'v> {
         let mut sources = Vec::new();
         for generation in generations {
             let sorted = generation.order().sorted(generation.arena());
-            for run in sorted.runs() {
-                let (start, end) = run.slice(generation.arena(), table, lower, upper);
+            for run in sorted.runs(table) {
+                let (start, end) = run.slice(generation.arena(), lower, upper);
                 if start < end {
                     let run = Arc::clone(run);
                     let source = Source {
@@ -123,11 +127,13 @@ impl<'v> Range<'v> {
                 }
             }
         }
-        Self { sources, at }
+        let mut prefixes = sources.iter().map(|source| source.run.prefix());
+        let first = prefixes.next();
+        let alike = prefixes.all(|prefix| Some(prefix) == first);
+        Self { sources, at, alike }
     }
 
-    /// The source whose next item comes first from `end`, and its key. Whole keys are touched only
-    /// where heads are equal.
+    /// The source whose next item comes first from `end`, and its key.
     fn first(&self, end: End) -> Option<(Item, &'v [u8])> {
         let mut first: Option<(Item, &Source<'v>)> = None;
         for source in &self.sources {
@@ -135,7 +141,10 @@ impl<'v> Range<'v> {
                 continue;
             };
             let sooner = first.is_none_or(|(best, other)| {
-                let by_head = end.first(&item.head(), &best.head());
+                let by_head = match self.alike {
+                    true => end.first(&item.head(), &best.head()),
+                    false => Ordering::Equal,
+                };
                 by_head
                     .then_with(|| end.first(source.key(item), other.key(best)))
                     .is_lt()
@@ -152,7 +161,8 @@ impl<'v> Range<'v> {
             let (first, key) = self.first(end)?;
             let mut decision = None;
             for source in &mut self.sources {
-                let next = source.item(end).filter(|item| item.head() == first.head());
+                let next = source.item(end);
+                let next = next.filter(|item| !self.alike || item.head() == first.head());
                 if next.is_some_and(|item| source.key(item) == key) {
                     let found = source.take(end, self.at);
                     decision = decision.or(found);

@@ -1,48 +1,61 @@
-//! A run: an immutable sorted array of a generation's keys, by table and key.
+//! A run: an immutable sorted array of a table's keys in one generation.
 //!
 //! # Rules
-//! 1. Strictly increasing: no key twice.
-//! 2. Each item has the first eight bytes of its key as a big-endian number (short keys padded
-//!    with zeroes), so that most comparisons touch the array alone; equal heads are decided by the
-//!    whole keys.
+//! 1. Strictly increasing: no key twice. A key has one entry in its generation, so the same entry
+//!    is the same key.
+//! 2. All keys of a run begin with its prefix. Each item has the twelve bytes that follow as a
+//!    big-endian number (short keys padded with zeroes), so that most comparisons touch the array
+//!    alone, also where keys begin alike (`user000…`); equal heads are decided by the whole keys.
+//! 3. Heads of two runs compare only if their prefixes are the same. A merge takes what is common
+//!    to both prefixes, and makes the heads of that side anew whose prefix was longer.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::ops::Bound;
 
-use vellum_base::TableId;
-
 use crate::arena::{Arena, EntryAt};
+
+/// How far ahead of their use entries are prefetched.
+const AHEAD: usize = 8;
+
+/// The bytes of a key that follow its run's prefix, as a number that orders as the keys do where
+/// it differs.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Head(u64, u32);
+
+impl Head {
+    fn of(rest: &[u8]) -> Self {
+        let mut head = [0; 12];
+        let len = rest.len().min(head.len());
+        head[..len].copy_from_slice(&rest[..len]);
+        let [a, b, c, d, e, f, g, h, i, j, k, l] = head;
+        Self(
+            u64::from_be_bytes([a, b, c, d, e, f, g, h]),
+            u32::from_be_bytes([i, j, k, l]),
+        )
+    }
+}
 
 /// One key of a run.
 #[derive(Clone, Copy)]
 pub(crate) struct Item {
-    head: u64,
-    table: u32,
+    head: Head,
     entry_units: u32,
 }
 
-/// The first eight bytes of a key, as a number that orders as the keys do where it differs.
-pub(crate) fn key_head(key: &[u8]) -> u64 {
-    let mut head = [0; 8];
-    let len = key.len().min(8);
-    head[..len].copy_from_slice(&key[..len]);
-    u64::from_be_bytes(head)
-}
-
 impl Item {
-    pub(crate) fn new(arena: &Arena, at: EntryAt) -> Self {
+    fn new(arena: &Arena, at: EntryAt, skip: usize) -> Self {
         debug_assert!(
             u32::try_from(at.units()).is_ok(),
             "arenas are at most 32 GiB"
         );
         Self {
-            head: key_head(arena.key(at)),
-            table: arena.entry(at).table.0,
+            head: Head::of(&arena.key(at)[skip..]),
             entry_units: at.units() as u32,
         }
     }
 
-    pub(crate) fn head(self) -> u64 {
+    pub(crate) fn head(self) -> Head {
         self.head
     }
 
@@ -54,43 +67,51 @@ impl Item {
         self.entry().map_or(&[], |at| arena.key(at))
     }
 
-    /// Order by table and key.
-    pub(crate) fn compare(self, other: Self, arena: &Arena) -> Ordering {
-        (self.table, self.head)
-            .cmp(&(other.table, other.head))
-            .then_with(|| {
-                if self.entry_units == other.entry_units {
-                    return Ordering::Equal;
-                }
-                self.key(arena).cmp(other.key(arena))
-            })
-    }
-
-    fn compare_key(self, table: TableId, head: u64, key: &[u8], arena: &Arena) -> Ordering {
-        (self.table, self.head)
-            .cmp(&(table.0, head))
-            .then_with(|| self.key(arena).cmp(key))
+    /// The order of two items whose heads follow the same prefix.
+    fn compare(self, other: Self, arena: &Arena) -> Ordering {
+        self.head.cmp(&other.head).then_with(|| {
+            if self.entry_units == other.entry_units {
+                return Ordering::Equal;
+            }
+            self.key(arena).cmp(other.key(arena))
+        })
     }
 }
 
 /// See the module's rules.
-#[derive(Default)]
 pub(crate) struct Run {
+    prefix: Box<[u8]>,
     items: Vec<Item>,
 }
 
 impl Run {
-    /// Sorts `items`; a key that occurs twice is kept once.
-    pub(crate) fn sort(arena: &Arena, mut items: Vec<Item>) -> Self {
+    /// The keys of a table's entries, sorted; an entry that occurs twice is kept once.
+    pub(crate) fn sort(arena: &Arena, entries: impl Iterator<Item = EntryAt> + Clone) -> Self {
+        let mut keys = entries.clone().map(|at| arena.key(at));
+        let mut prefix = keys.next().unwrap_or_default();
+        for key in keys {
+            prefix = common(prefix, key);
+        }
+        let mut items: Vec<_> = entries
+            .map(|at| Item::new(arena, at, prefix.len()))
+            .collect();
         items.sort_unstable_by(|a, b| a.compare(*b, arena));
-        items.dedup_by(|a, b| a.compare(*b, arena).is_eq());
-        Self { items }
+        items.dedup_by_key(|item| item.entry_units);
+        Self {
+            prefix: prefix.into(),
+            items,
+        }
     }
 
-    /// The keys of both.
+    /// The keys of both (rule 3).
     pub(crate) fn merge(arena: &Arena, a: &Self, b: &Self) -> Self {
+        let prefix = common(&a.prefix, &b.prefix);
+        let (a, b) = (
+            a.items_after(arena, prefix.len()),
+            b.items_after(arena, prefix.len()),
+        );
+        let (mut a, mut b) = (&a[..], &b[..]);
         let mut items = Vec::with_capacity(a.len() + b.len());
-        let (mut a, mut b) = (&a.items[..], &b.items[..]);
         while let ([first_a, rest_a @ ..], [first_b, rest_b @ ..]) = (a, b) {
             let order = first_a.compare(*first_b, arena);
             items.push(if order.is_le() { *first_a } else { *first_b });
@@ -103,7 +124,27 @@ impl Run {
         }
         items.extend_from_slice(a);
         items.extend_from_slice(b);
-        Self { items }
+        Self {
+            prefix: prefix.into(),
+            items,
+        }
+    }
+
+    /// The items with heads that follow the first `skip` bytes of each key.
+    fn items_after(&self, arena: &Arena, skip: usize) -> Cow<'_, [Item]> {
+        if skip == self.prefix.len() {
+            return Cow::Borrowed(&self.items);
+        }
+        let entries = self.items.iter().filter_map(|item| item.entry());
+        let ahead = entries.clone().skip(AHEAD).map(Some);
+        let ahead = ahead.chain(std::iter::repeat(None));
+        let items = entries.zip(ahead).map(|(at, ahead)| {
+            if let Some(ahead) = ahead {
+                arena.prefetch(ahead, 1);
+            }
+            Item::new(arena, at, skip)
+        });
+        Cow::Owned(items.collect())
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -114,34 +155,51 @@ impl Run {
         self.items[index]
     }
 
-    /// The places of the table's keys within the bounds, as `start..end`.
+    /// What all its keys begin with.
+    pub(crate) fn prefix(&self) -> &[u8] {
+        &self.prefix
+    }
+
+    /// The places of the keys within the bounds, as `start..end`.
     pub(crate) fn slice(
         &self,
         arena: &Arena,
-        table: TableId,
         lower: Bound<&[u8]>,
         upper: Bound<&[u8]>,
     ) -> (usize, usize) {
         let start = match lower {
-            Bound::Unbounded => self.items.partition_point(|item| item.table < table.0),
-            Bound::Included(key) => self.below(arena, table, key, Ordering::Less),
-            Bound::Excluded(key) => self.below(arena, table, key, Ordering::Equal),
+            Bound::Unbounded => 0,
+            Bound::Included(key) => self.below(arena, key, Ordering::Less),
+            Bound::Excluded(key) => self.below(arena, key, Ordering::Equal),
         };
         let end = match upper {
-            Bound::Unbounded if self.items.last().is_some_and(|last| last.table == table.0) => {
-                self.items.len()
-            }
-            Bound::Unbounded => self.items.partition_point(|item| item.table <= table.0),
-            Bound::Included(key) => self.below(arena, table, key, Ordering::Equal),
-            Bound::Excluded(key) => self.below(arena, table, key, Ordering::Less),
+            Bound::Unbounded => self.items.len(),
+            Bound::Included(key) => self.below(arena, key, Ordering::Equal),
+            Bound::Excluded(key) => self.below(arena, key, Ordering::Less),
         };
         (start, end.max(start))
     }
 
     /// How many items are less than the key, or up to `most` of it.
-    fn below(&self, arena: &Arena, table: TableId, key: &[u8], most: Ordering) -> usize {
-        let head = key_head(key);
-        self.items
-            .partition_point(|item| item.compare_key(table, head, key, arena) <= most)
+    fn below(&self, arena: &Arena, key: &[u8], most: Ordering) -> usize {
+        let Some(rest) = key.strip_prefix(&*self.prefix) else {
+            // All keys are on the same side of one that does not begin as they do.
+            return if *self.prefix < *key {
+                self.items.len()
+            } else {
+                0
+            };
+        };
+        let head = Head::of(rest);
+        self.items.partition_point(|item| {
+            let order = item.head.cmp(&head);
+            order.then_with(|| item.key(arena).cmp(key)) <= most
+        })
     }
+}
+
+/// What both begin with.
+fn common<'a>(a: &'a [u8], b: &[u8]) -> &'a [u8] {
+    let len = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    &a[..len]
 }

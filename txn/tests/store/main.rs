@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod common;
+mod order;
 mod settling;
 mod snapshots;
 mod threads;
