@@ -5,7 +5,8 @@
 //! 1. Keys: 1 to [`KEY_BYTES_MAX`] bytes. Values: 0 to [`VALUE_BYTES_MAX`] bytes. Names: 1 to
 //!    [`NAME_BYTES_MAX`] bytes of UTF-8 without control characters.
 //! 2. Vectors: 1 to [`VECTOR_DIMENSION_MAX`] components, each of them finite, whether or not the
-//!    column is indexed: an index made later must not meet what it cannot order.
+//!    column is indexed: an index made later must not meet what it cannot order. Those of a record
+//!    together, names included, take no more than a value may: the log holds no longer ones.
 //! 3. Asking for a key that no record can have is refused like writing one: it is a mistake of the
 //!    caller, and an answer would hide it. Bounds of ranges may be anything.
 
@@ -36,6 +37,16 @@ pub enum InvalidArgument {
         /// The value's length.
         bytes: usize,
         /// The longest allowed.
+        limit: usize,
+    },
+    /// The vectors of one record together have at most 1 GiB.
+    #[error("vectors of {bytes} bytes for key {key} are larger than the limit of {limit}")]
+    VectorsTooLarge {
+        /// The key that was to be written.
+        key: QuotedKey,
+        /// What the vectors would take, their names included.
+        bytes: usize,
+        /// The most allowed.
         limit: usize,
     },
     /// All writes of one commit together exceed what a commit may hold. Split the work.
@@ -189,6 +200,22 @@ pub(crate) fn check_vector(
             key: key.map(QuotedKey::new),
         }),
     }
+}
+
+/// Rule 2 for all vectors of a record.
+pub(crate) fn check_vectors_len(
+    key: &[u8],
+    vectors: &[(&str, &[f32])],
+) -> Result<(), InvalidArgument> {
+    let bytes = vellum_txn::vectors_len(vectors);
+    if bytes > VALUE_BYTES_MAX {
+        return Err(InvalidArgument::VectorsTooLarge {
+            key: QuotedKey::new(key),
+            bytes,
+            limit: VALUE_BYTES_MAX,
+        });
+    }
+    Ok(())
 }
 
 /// Rule 2 for the number of dimensions.

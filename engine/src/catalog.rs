@@ -11,8 +11,10 @@
 //! 3. What was dropped stays for such snapshots. Its rows leave with the first later change that
 //!    finds its dropping settled: snapshots of the new view start no earlier. A table's name stays,
 //!    for messages.
-//! 4. Commits are fed to live indexes only, and take only live tables: they come after every
-//!    change in their view.
+//! 4. Commits are fed to live indexes and to those being built, and take only live tables: they
+//!    come after every change in their view.
+//! 5. What is being built belongs to this process alone and to no snapshot: it is a column that
+//!    commits are fed to, and becomes an index, or vanishes, with its builder.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -61,7 +63,9 @@ pub(crate) struct TableEntry {
     created_at: Timestamp,
     dropped_at: Timestamp,
     indexes: Arc<[IndexEntry]>,
-    /// Those of the live indexes (rule 4).
+    /// Rule 5.
+    building: Vec<Arc<Column>>,
+    /// Those of the live indexes, and those being built (rule 4).
     columns: Arc<[Arc<Column>]>,
 }
 
@@ -242,6 +246,32 @@ impl Catalog {
         Ok(next)
     }
 
+    /// The catalog in which commits are also fed to `column`, which is being built (rule 5).
+    pub(crate) fn feeding(&self, table: TableId, column: &Arc<Column>) -> Self {
+        let mut next = self.clone();
+        if let Ok(entry) = next.live(table) {
+            entry.building.push(Arc::clone(column));
+            entry.feed();
+        }
+        next
+    }
+
+    /// The catalog in which they no longer are.
+    pub(crate) fn without_feeding(&self, table: TableId, column: &Arc<Column>) -> Self {
+        let mut next = self.clone();
+        if let Ok(entry) = next.live(table) {
+            entry.stop_building(column);
+            entry.feed();
+        }
+        next
+    }
+
+    /// Whether `column` is being built.
+    pub(crate) fn is_building(&self, table: TableId, column: &Arc<Column>) -> bool {
+        let building = self.entry(table).map(|entry| &entry.building);
+        building.is_some_and(|all| all.iter().any(|one| Arc::ptr_eq(one, column)))
+    }
+
     /// A copy to be changed, without what was dropped by `settled` (rule 3).
     pub(crate) fn begin_change(&self, settled: Timestamp) -> Self {
         let mut next = self.clone();
@@ -269,13 +299,14 @@ impl Catalog {
     fn drop_table(&mut self, table: TableId, at: Timestamp) -> Result<(), &'static str> {
         let entry = self.live(table)?;
         entry.dropped_at = at;
+        entry.building = Vec::new();
         entry.columns = Arc::default();
         let name = entry.name.clone();
         self.names.remove(&name);
         Ok(())
     }
 
-    /// Adds a made index; live from its own timestamp on.
+    /// Adds a made index, which is no longer being built; live from its own timestamp on.
     pub(crate) fn create_index(
         &mut self,
         table: TableId,
@@ -293,6 +324,7 @@ impl Catalog {
         {
             return Err("a column has two indexes");
         }
+        entry.stop_building(&index.column);
         let standing = entry.indexes.iter().cloned();
         entry.indexes = standing.chain([index]).collect();
         entry.feed();
@@ -345,13 +377,13 @@ impl Catalog {
 
 impl TableEntry {
     fn new(name: Arc<str>, created_at: Timestamp) -> Self {
-        let (indexes, columns) = (Arc::default(), Arc::default());
         Self {
             name,
             created_at,
             dropped_at: Timestamp::MAX,
-            indexes,
-            columns,
+            indexes: Arc::default(),
+            building: Vec::new(),
+            columns: Arc::default(),
         }
     }
 
@@ -366,7 +398,12 @@ impl TableEntry {
 
     fn feed(&mut self) {
         let live = self.indexes.iter().filter(|index| index.is_live());
-        self.columns = live.map(|index| index.column.clone()).collect();
+        let live = live.map(|index| index.column.clone());
+        self.columns = live.chain(self.building.iter().cloned()).collect();
+    }
+
+    fn stop_building(&mut self, column: &Arc<Column>) {
+        self.building.retain(|one| !Arc::ptr_eq(one, column));
     }
 }
 

@@ -108,7 +108,7 @@ impl Database {
     /// Does `work` in a read-write transaction and commits it with the database's durability; on a
     /// conflict begins anew, so `work` may run several times and must not do what cannot be done
     /// twice. Between attempts it sleeps, randomly and longer each time; after 1,000 of them it
-    /// returns the last [`Error::Conflict`].
+    /// returns the last one's error, mostly an [`Error::Conflict`], still retryable.
     ///
     /// An error that `work` returns rolls back and is returned, unless [`Error::is_retryable`] says
     /// that it is to be tried again; errors of the application's own go through
@@ -186,8 +186,9 @@ impl Database {
 
     /// Makes an index on the vectors of this name, with the rows that stand, in a commit of its own.
     /// `column` is also the index's name. Records need not have the vector; those that have it must
-    /// have its dimension. Most of the work is done while commits go on; they wait while the rest
-    /// is done.
+    /// have its dimension. Commits go on while it is filled. Vectors of another dimension that they
+    /// bring are refused from then on, also if the index is not made in the end, for want of memory,
+    /// say.
     ///
     /// # Errors
     /// [`Error::IndexExists`]; [`Error::InvalidArgument`]: what the plugin refuses, or a standing

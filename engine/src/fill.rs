@@ -2,9 +2,8 @@
 //!
 //! Rules:
 //!
-//! 1. Before the gate is closed, the rows of a snapshot are copied; writers go on. Inside the
-//!    schema change, when nobody commits, only versions newer than that snapshot follow. Rows whose
-//!    versions were replaced meanwhile stay behind as hints without a version.
+//! 1. A row for each record that has the vector, of the version that the reader's snapshot shows,
+//!    unless that is later than a given timestamp: those rows come from the committers.
 //! 2. A standing vector of another dimension refuses the index and is named; nothing was made.
 //! 3. At recovery the index is filled where its making stands in the log, from what was replayed
 //!    before; later commits append their rows as they did when they were made.
@@ -20,30 +19,54 @@ use crate::error::{Error, Result};
 use crate::index::IndexEntry;
 use crate::quoted::QuotedKey;
 
-/// Appends a row for each record of `table` in the reader's snapshot that has a vector of the
-/// index's column and is newer than `after`.
+/// Rule 1, for versions that were committed no later than `until`.
 pub(crate) fn fill(
     index: &IndexEntry,
     table: TableId,
     reader: Reader<'_, Catalog>,
-    after: Timestamp,
+    until: Timestamp,
 ) -> Result<()> {
     let rows = index.column.rows();
-    for (key, version) in reader.range(table, Bound::Unbounded, Bound::Unbounded) {
-        if version.at() <= after {
-            continue;
+    for row in standing(index, table, reader) {
+        let row = row?;
+        if row.at <= until {
+            rows.append(row.key, row.components, row.at)
+                .map_err(|error| Error::OutOfMemory(format!("rows of an index: {error}")))?;
         }
-        let Some(components) = version.vectors().get(index.column_name()) else {
-            continue;
-        };
-        let found = components.len() / size_of::<f32>();
-        if found != rows.dimension() {
-            return Err(mismatch(index, key, found).into());
-        }
-        rows.append(key, components, version.at())
-            .map_err(|error| Error::OutOfMemory(format!("rows of an index: {error}")))?;
     }
     Ok(())
+}
+
+/// Rule 2 alone.
+pub(crate) fn check(index: &IndexEntry, table: TableId, reader: Reader<'_, Catalog>) -> Result<()> {
+    standing(index, table, reader).try_for_each(|row| row.map(drop))
+}
+
+/// A record's vector in the index's column.
+struct Standing<'v> {
+    key: &'v [u8],
+    components: &'v [u8],
+    at: Timestamp,
+}
+
+fn standing<'v>(
+    index: &IndexEntry,
+    table: TableId,
+    reader: Reader<'v, Catalog>,
+) -> impl Iterator<Item = Result<Standing<'v>>> {
+    let records = reader.range(table, Bound::Unbounded, Bound::Unbounded);
+    records.filter_map(move |(key, version)| {
+        let components = version.vectors().get(index.column_name())?;
+        let found = components.len() / size_of::<f32>();
+        if found != index.column.rows().dimension() {
+            return Some(Err(mismatch(index, key, found).into()));
+        }
+        Some(Ok(Standing {
+            key,
+            components,
+            at: version.at(),
+        }))
+    })
 }
 
 fn mismatch(index: &IndexEntry, key: &[u8], found: usize) -> InvalidArgument {

@@ -5,7 +5,7 @@
 //! 1. An index is on one vector column of one table; a column has at most one live index.
 //! 2. The catalog stores a plugin's name; opening a database asks for the plugin of that name, and
 //!    fails, naming it, where there is none.
-//! 3. An index is made with all rows that stand, or not at all: see [`crate::fill`].
+//! 3. An index is made with all rows that stand, or not at all: see [`crate::building`].
 
 use std::fmt;
 use std::sync::Arc;
@@ -220,6 +220,11 @@ impl IndexEntry {
             created_at: Timestamp::MAX,
             dropped_at: Timestamp::MAX,
         }
+    }
+
+    pub(crate) fn numbered(mut self, id: IndexId) -> Self {
+        self.id = id;
+        self
     }
 
     pub(crate) fn made_at(mut self, at: Timestamp) -> Self {

@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 mod argument;
+mod building;
 mod bytes;
 mod catalog;
 mod change;
@@ -31,6 +32,7 @@ mod options;
 mod quoted;
 mod range;
 mod read;
+mod reading;
 mod readme;
 mod record;
 mod recovery;

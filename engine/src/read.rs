@@ -1,18 +1,18 @@
 //! Read-only transactions: a snapshot, and what can be asked of it.
 
 use std::fmt;
-use std::ops::{Bound, RangeBounds};
+use std::ops::RangeBounds;
 use std::sync::Arc;
 
-use vellum_base::{TableId, Timestamp};
-use vellum_txn::{Reader, Snapshot};
+use vellum_base::Timestamp;
+use vellum_txn::Snapshot;
 
-use crate::argument::check_key;
 use crate::bytes::{Key, Value, Versioned};
 use crate::catalog::Catalog;
 use crate::error::Result;
 use crate::index::IndexInfo;
 use crate::range::{Bounds, Range};
+use crate::reading::Reading;
 use crate::record::StoredRecord;
 use crate::search::Search;
 use crate::shared::Handle;
@@ -46,20 +46,13 @@ impl ReadTransaction {
     }
 
     #[inline]
-    fn reader(&self) -> Reader<'_, Catalog> {
-        self.snapshot.reader()
+    fn reading(&self) -> Reading<'_> {
+        Reading::of_snapshot(self.snapshot.reader())
     }
 
     #[inline]
-    fn check(&self, table: &Table) -> Result<TableId> {
-        self.reader().schema().check(table, self.snapshot.at())
-    }
-
-    #[inline]
-    fn check_with_key(&self, table: &Table, key: &[u8]) -> Result<TableId> {
-        let table = self.check(table)?;
-        check_key(key)?;
-        Ok(table)
+    fn catalog(&self) -> &Catalog {
+        self.snapshot.reader().schema()
     }
 
     /// The value of `key`, or `None` if there is no such record.
@@ -67,12 +60,8 @@ impl ReadTransaction {
     /// # Errors
     /// The table is not in this snapshot, or of another database; a key that no record can have.
     pub fn get(&self, table: &Table, key: impl AsRef<[u8]>) -> Result<Option<Value<'_>>> {
-        let key = key.as_ref();
-        let table = self.check_with_key(table, key)?;
-        Ok(self
-            .reader()
-            .get(table, key)
-            .map(|version| Value::new(version.value())))
+        let found = self.reading().get(table, key.as_ref())?;
+        Ok(found.map(|record| record.value()))
     }
 
     /// The value of `key` with its version: the timestamp of the commit that wrote it.
@@ -84,10 +73,8 @@ impl ReadTransaction {
         table: &Table,
         key: impl AsRef<[u8]>,
     ) -> Result<Option<Versioned<'_>>> {
-        let key = key.as_ref();
-        let table = self.check_with_key(table, key)?;
-        let found = self.reader().get(table, key);
-        Ok(found.map(|version| Versioned::new(version.value(), Some(version.at()))))
+        let found = self.reading().get(table, key.as_ref())?;
+        Ok(found.map(|record| record.versioned()))
     }
 
     /// The whole record of `key`: value, vectors, version.
@@ -99,9 +86,7 @@ impl ReadTransaction {
         table: &Table,
         key: impl AsRef<[u8]>,
     ) -> Result<Option<StoredRecord<'_>>> {
-        let key = key.as_ref();
-        let table = self.check_with_key(table, key)?;
-        Ok(self.reader().get(table, key).map(StoredRecord::of_version))
+        self.reading().get(table, key.as_ref())
     }
 
     /// The values of many keys, in the order of `keys`; faster than as many single gets, since the
@@ -114,14 +99,7 @@ impl ReadTransaction {
         table: &Table,
         keys: &[K],
     ) -> Result<Vec<Option<Value<'_>>>> {
-        let table = self.check(table)?;
-        let keys: Vec<&[u8]> = keys.iter().map(AsRef::as_ref).collect();
-        keys.iter().try_for_each(|key| check_key(key))?;
-        let found = self.reader().get_many(table, &keys);
-        Ok(found
-            .into_iter()
-            .map(|one| one.map(|version| Value::new(version.value())))
-            .collect())
+        self.reading().get_many(table, keys)
     }
 
     /// Whether there is a record of `key`.
@@ -129,7 +107,7 @@ impl ReadTransaction {
     /// # Errors
     /// As [`ReadTransaction::get`].
     pub fn contains_key(&self, table: &Table, key: impl AsRef<[u8]>) -> Result<bool> {
-        Ok(self.get(table, key)?.is_some())
+        Ok(self.reading().get(table, key.as_ref())?.is_some())
     }
 
     /// The record with the least key.
@@ -181,12 +159,7 @@ impl ReadTransaction {
         table: &Table,
         range: impl RangeBounds<K>,
     ) -> Result<Range<'_>> {
-        let table = self.check(table)?;
-        let bounds = Bounds::of(&range);
-        Ok(match bounds.is_empty() {
-            true => Range::empty(),
-            false => Range::of_snapshot(self.reader().range(table, bounds.lower, bounds.upper)),
-        })
+        self.reading().range(table, &Bounds::of(&range))
     }
 
     /// The records whose keys begin with `prefix`, in the order of their keys; from both ends.
@@ -194,15 +167,7 @@ impl ReadTransaction {
     /// # Errors
     /// The table is not in this snapshot, or of another database.
     pub fn prefix(&self, table: &Table, prefix: impl AsRef<[u8]>) -> Result<Range<'_>> {
-        let prefix = prefix.as_ref();
-        let table = self.check(table)?;
-        let end = crate::range::prefix_end(prefix);
-        let upper = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        Ok(Range::of_snapshot(self.reader().range(
-            table,
-            Bound::Included(prefix),
-            upper,
-        )))
+        self.reading().prefix(table, prefix.as_ref())
     }
 
     /// A search of the index on `column` for the vectors nearest to `query`; see [`Search`].
@@ -216,19 +181,19 @@ impl ReadTransaction {
         column: &str,
         query: &'q (impl AsRef<[f32]> + ?Sized),
     ) -> Result<Search<'_, 'q>> {
-        Search::new(self.reader(), None, table, column, query.as_ref())
+        Search::new(self.reading(), table, column, query.as_ref())
     }
 
     /// How many tables and indexes there are.
     pub(crate) fn counts(&self) -> (usize, usize) {
-        let catalog = self.reader().schema();
+        let catalog = self.catalog();
         (catalog.table_count(), catalog.live_indexes().count())
     }
 
     /// The tables of this snapshot, by name.
     #[must_use]
     pub fn list_tables(&self) -> Vec<String> {
-        self.reader().schema().names_at(self.timestamp())
+        self.catalog().names_at(self.timestamp())
     }
 
     /// The indexes of a table of this snapshot, in the order of their making.
@@ -236,7 +201,7 @@ impl ReadTransaction {
     /// # Errors
     /// The table is not in this snapshot, or of another database.
     pub fn list_indexes(&self, table: &Table) -> Result<Vec<IndexInfo>> {
-        let indexes = self.reader().schema().indexes(table, self.timestamp())?;
+        let indexes = self.catalog().indexes(table, self.timestamp())?;
         Ok(indexes.into_iter().map(IndexInfo::of).collect())
     }
 }

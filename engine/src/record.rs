@@ -8,7 +8,7 @@ use std::fmt;
 use vellum_base::Timestamp;
 use vellum_txn::{Found, VectorList, Version};
 
-use crate::bytes::Value;
+use crate::bytes::{Value, Versioned};
 
 /// A value and named vectors, to be written by [`crate::Transaction::insert_record`]. Borrows all.
 #[derive(Clone, Debug, Default)]
@@ -45,24 +45,26 @@ pub struct StoredRecord<'a> {
 }
 
 impl<'a> StoredRecord<'a> {
-    pub(crate) fn new(
-        value: &'a [u8],
-        vectors: VectorList<'a>,
-        version: Option<Timestamp>,
-    ) -> Self {
+    #[inline]
+    pub(crate) fn of_version(version: Version<'a>) -> Self {
         Self {
-            value,
-            vectors,
-            version,
+            value: version.value(),
+            vectors: version.vectors(),
+            version: Some(version.at()),
         }
     }
 
-    pub(crate) fn of_version(version: Version<'a>) -> Self {
-        Self::new(version.value(), version.vectors(), Some(version.at()))
+    #[inline]
+    pub(crate) fn of_found(found: Found<'a>) -> Self {
+        Self {
+            value: found.value(),
+            vectors: found.vectors(),
+            version: found.at(),
+        }
     }
 
-    pub(crate) fn of_found(found: Found<'a>) -> Self {
-        Self::new(found.value(), found.vectors(), found.at())
+    pub(crate) fn versioned(self) -> Versioned<'a> {
+        Versioned::new(self.value, self.version)
     }
 
     /// The value.

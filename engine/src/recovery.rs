@@ -226,7 +226,7 @@ fn change(reader: Reader<'_, Catalog>, at: Timestamp, bytes: &[u8]) -> Result<Ca
     let change = Change::decode(bytes).map_err(Refusal::Decode)?;
     // Everything in the log is settled.
     let settled = reader.at();
-    let fill = |table, index: &_| fill(index, table, reader, Timestamp::ZERO);
+    let fill = |table, index: &_| fill(index, table, reader, settled);
     reader
         .schema()
         .apply(change, at, settled, fill)

@@ -5,6 +5,8 @@
 //! 1. A change is written for the catalog that its maker saw. The log holds it as it was written, so
 //!    one that another change has overtaken is refused inside the gate and written anew.
 //! 2. Whoever gets a handle of a table can use it: its making is settled first.
+//! 3. An index is filled before its change is committed ([`crate::building`]). Where that is
+//!    overtaken, the rows stay good, and only the change is written anew.
 
 use std::sync::Arc;
 
@@ -12,10 +14,10 @@ use vellum_base::{IndexId, TableId, Timestamp};
 use vellum_txn::{CommitError, Reader, SchemaError, Snapshot};
 
 use crate::argument::check_name;
+use crate::building::Building;
 use crate::catalog::{Catalog, ChangeError};
 use crate::change::Change;
 use crate::error::{Error, Result};
-use crate::fill::fill;
 use crate::index::{IndexEntry, NewIndex};
 use crate::shared::Handle;
 use crate::table::Table;
@@ -148,37 +150,48 @@ pub(crate) fn create_index(
     index: NewIndex,
 ) -> Result<()> {
     let definition = index.define(column)?;
-    loop {
+    let next = || {
         handle.shared().check_writable()?;
-        let snapshot = Snapshot::begin(handle.clone());
-        let (reader, catalog) = (snapshot.reader(), snapshot.reader().schema());
-        if catalog.live_index(table, column)?.is_some() {
-            let (table, column) = (table.name().to_owned(), column.to_owned());
-            return Err(Error::IndexExists { table, column });
-        }
-        let id: IndexId = catalog.next_index();
-        let entry = IndexEntry::new(id, definition.clone(), catalog.plugins())?;
-        let table = table.id();
-        fill(&entry, table, reader, Timestamp::ZERO)?;
-        let copied = reader.at();
-        drop(snapshot);
-        let change = Change::CreateIndex {
-            index: id,
-            table,
-            definition: definition.clone(),
-        };
-        let settled = handle.shared().store.settled();
-        let made = commit(handle, &change, |reader, at| {
-            fill(&entry, table, reader, copied).map_err(Refusal::Error)?;
-            let mut next = reader.schema().begin_change(settled);
-            next.create_index(table, entry.made_at(at))
-                .map_err(|_| Refusal::Overtaken)?;
-            Ok(next)
-        })?;
-        if made {
-            return Ok(());
-        }
+        look(handle, |catalog| next_index(catalog, table, column))
+    };
+    let id = next()?;
+    let entry = look(handle, |catalog| {
+        IndexEntry::new(id, definition, catalog.plugins())
+    })?;
+    let building = Building::begin(handle, table, &entry)?;
+    building.copy()?;
+    // Rule 3.
+    while !commit_index(handle, table.id(), entry.clone().numbered(next()?))? {}
+    Ok(())
+}
+
+/// The number that an index on a column without one will have.
+fn next_index(catalog: &Catalog, table: &Table, column: &str) -> Result<IndexId> {
+    if catalog.live_index(table, column)?.is_some() {
+        let (table, column) = (table.name().to_owned(), column.to_owned());
+        return Err(Error::IndexExists { table, column });
     }
+    Ok(catalog.next_index())
+}
+
+/// Commits the making of a filled index. `false`: overtaken.
+pub(crate) fn commit_index(
+    handle: &Arc<Handle>,
+    table: TableId,
+    entry: IndexEntry,
+) -> Result<bool> {
+    let change = Change::CreateIndex {
+        index: entry.id,
+        table,
+        definition: (*entry.definition).clone(),
+    };
+    let settled = handle.shared().store.settled();
+    commit(handle, &change, |reader, at| {
+        let mut next = reader.schema().begin_change(settled);
+        next.create_index(table, entry.made_at(at))
+            .map_err(|_| Refusal::Overtaken)?;
+        Ok(next)
+    })
 }
 
 impl Error {

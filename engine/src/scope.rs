@@ -15,8 +15,8 @@ use crate::catalog::Catalog;
 use crate::error::Result;
 use crate::hit::Hit;
 use crate::index::IndexEntry;
+use crate::reading::Reading;
 use crate::record::StoredRecord;
-use crate::transaction::Inner;
 
 /// What a caller's filter is.
 pub(crate) type Filter<'q> = dyn Fn(&Row<'_>) -> bool + 'q;
@@ -24,8 +24,7 @@ pub(crate) type Filter<'q> = dyn Fn(&Row<'_>) -> bool + 'q;
 /// What is searched: a column of a table in a snapshot, perhaps with own writes over it.
 #[derive(Clone, Copy)]
 pub(crate) struct Scope<'t> {
-    pub(crate) reader: Reader<'t, Catalog>,
-    pub(crate) own: Option<&'t Inner>,
+    pub(crate) reading: Reading<'t>,
     pub(crate) table: TableId,
     pub(crate) entry: &'t IndexEntry,
 }
@@ -35,19 +34,8 @@ impl<'t> Scope<'t> {
         self.entry.column.rows()
     }
 
-    /// The record of `key`, own writes first.
-    fn record(&self, key: &[u8]) -> Option<StoredRecord<'t>> {
-        match self.own {
-            Some(own) => own.get(self.table, key).map(StoredRecord::of_found),
-            None => self
-                .reader
-                .get(self.table, key)
-                .map(StoredRecord::of_version),
-        }
-    }
-
     pub(crate) fn hit(&self, distance: f32, key: Box<[u8]>) -> Option<Hit<'t>> {
-        let record = self.record(&key)?;
+        let record = self.reading.find(self.table, &key)?;
         Some(Hit {
             key,
             distance,
@@ -58,11 +46,8 @@ impl<'t> Scope<'t> {
     /// Rule 2: the own writes that have the vector.
     pub(crate) fn gather_own(&self, filter: Option<&Filter<'_>>) -> Gathered<'t> {
         let mut gathered = Gathered::new(self.rows().dimension());
-        for (key, found) in self
-            .own
-            .into_iter()
-            .flat_map(|own| own.own_writes(self.table))
-        {
+        let own = self.reading.own().into_iter();
+        for (key, found) in own.flat_map(|own| own.own_writes(self.table)) {
             if let Some(found) = found {
                 gathered.take(key, StoredRecord::of_found(found), self.entry, filter);
             }
@@ -82,7 +67,7 @@ impl<'t> Scope<'t> {
         keys.dedup();
         let mut gathered = Gathered::new(self.rows().dimension());
         for key in keys {
-            if let Some(record) = self.record(key) {
+            if let Some(record) = self.reading.find(self.table, key) {
                 gathered.take(key, record, self.entry, filter);
             }
         }
@@ -138,9 +123,8 @@ pub(crate) struct SnapshotRows<'s, 't> {
 
 impl SnapshotRows<'_, '_> {
     fn is_masked(&self, key: &[u8]) -> bool {
-        // Nothing there although the snapshot has it: an own deletion. No timestamp: an own write.
-        let own = self.scope.own.map(|own| own.get(self.scope.table, key));
-        own.is_some_and(|found| found.is_none_or(|found| found.at().is_none()))
+        let own = self.scope.reading.own();
+        own.is_some_and(|own| own.own_write(self.scope.table, key).is_some())
     }
 }
 
@@ -170,11 +154,11 @@ impl Rows for SnapshotRows<'_, '_> {
 
     fn accepts(&self, row: RowId) -> bool {
         let Scope {
-            reader,
+            reading,
             table,
             entry,
-            ..
         } = self.scope;
+        let reader = reading.reader();
         if !reader.row_is_visible(table, &entry.column, row.0) {
             return false;
         }

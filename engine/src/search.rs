@@ -13,16 +13,14 @@
 use std::fmt;
 
 use vellum_index::{Answer, RowId, Rows, SearchRequest, VectorIndex};
-use vellum_txn::Reader;
 
 use crate::argument::{InvalidArgument, check_vector};
-use crate::catalog::Catalog;
 use crate::error::Result;
 use crate::hit::Hits;
 use crate::index::Searchers;
+use crate::reading::Reading;
 use crate::scope::{Filter, Gathered, Row, Scope, SnapshotRows};
 use crate::table::Table;
-use crate::transaction::Inner;
 
 /// Hits that a search returns unless [`Search::k`] says otherwise.
 const K_DEFAULT: usize = 10;
@@ -62,12 +60,12 @@ pub struct Search<'t, 'q> {
 
 impl<'t, 'q> Search<'t, 'q> {
     pub(crate) fn new(
-        reader: Reader<'t, Catalog>,
-        own: Option<&'t Inner>,
+        reading: Reading<'t>,
         table: &Table,
         column: &str,
         query: &'q [f32],
     ) -> Result<Self> {
+        let reader = reading.reader();
         let entry = reader.schema().index(table, column, reader.at())?;
         let searchers = entry.searchers.as_ref().map_err(Clone::clone)?;
         check_vector(column, query, None)?;
@@ -83,8 +81,7 @@ impl<'t, 'q> Search<'t, 'q> {
             .into());
         }
         let scope = Scope {
-            reader,
-            own,
+            reading,
             table: table.id(),
             entry,
         };
@@ -203,10 +200,8 @@ impl<'t, 'q> Search<'t, 'q> {
     }
 
     fn own_len(&self) -> u64 {
-        let own = self
-            .scope
-            .own
-            .map_or(0, |own| own.own_writes(self.scope.table).count());
+        let own = self.scope.reading.own();
+        let own = own.map_or(0, |own| own.own_writes(self.scope.table).count());
         own as u64 + self.keys.as_ref().map_or(0, |keys| keys.len() as u64)
     }
 }

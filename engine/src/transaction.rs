@@ -1,19 +1,20 @@
 //! Read-write transactions: a snapshot, own writes over it, and a commit that takes all or none.
 
 use std::fmt;
-use std::ops::{Bound, RangeBounds};
+use std::ops::RangeBounds;
 use std::sync::Arc;
 
 use vellum_base::{TableId, Timestamp};
 use vellum_txn::{Durability, Schema};
 
-use crate::argument::{InvalidArgument, check_key, check_name, check_value, check_vector};
+use crate::argument::{InvalidArgument, check_name, check_value, check_vector, check_vectors_len};
 use crate::bytes::{Key, Value, Versioned};
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::handle::CommitHandle;
 use crate::quoted::QuotedKey;
 use crate::range::{Bounds, Range};
+use crate::reading::Reading;
 use crate::record::{Record, StoredRecord};
 use crate::search::Search;
 use crate::shared::Handle;
@@ -52,20 +53,8 @@ impl Transaction {
     }
 
     #[inline]
-    fn schema(&self) -> &Catalog {
-        self.inner.reader().schema()
-    }
-
-    #[inline]
-    fn check(&self, table: &Table) -> Result<TableId> {
-        self.schema().check(table, self.inner.at())
-    }
-
-    #[inline]
-    fn check_with_key(&self, table: &Table, key: &[u8]) -> Result<TableId> {
-        let table = self.check(table)?;
-        check_key(key)?;
-        Ok(table)
+    fn reading(&self) -> Reading<'_> {
+        Reading::of_transaction(&self.inner)
     }
 
     /// Writes a record of this value and no vectors, in place of what stands at `key`.
@@ -82,7 +71,7 @@ impl Transaction {
         value: impl AsRef<[u8]>,
     ) -> Result<()> {
         let (key, value) = (key.as_ref(), value.as_ref());
-        let id = self.check_with_key(table, key)?;
+        let id = self.reading().check_with_key(table, key)?;
         check_value(key, value)?;
         self.inner
             .put(id, key, value, &[])
@@ -94,7 +83,7 @@ impl Transaction {
     ///
     /// # Errors
     /// As [`Transaction::insert`]; a vector that has not the dimension of an index on its column,
-    /// or a component that is not finite; two vectors of one name.
+    /// or a component that is not finite; two vectors of one name; vectors of more than 1 GiB.
     pub fn insert_record(
         &mut self,
         table: &Table,
@@ -102,7 +91,7 @@ impl Transaction {
         record: Record<'_>,
     ) -> Result<()> {
         let key = key.as_ref();
-        let id = self.check_with_key(table, key)?;
+        let id = self.reading().check_with_key(table, key)?;
         check_value(key, record.value)?;
         let mut vectors = record.vectors;
         vectors.sort_unstable_by_key(|(column, _)| *column);
@@ -119,7 +108,8 @@ impl Transaction {
             }
             .into());
         }
-        let indexed = self.schema().columns(id);
+        check_vectors_len(key, vectors)?;
+        let indexed = self.inner.reader().schema().columns(id);
         for (name, vector) in vectors {
             check_name(name)?;
             check_vector(name, vector, Some(key))?;
@@ -146,7 +136,7 @@ impl Transaction {
     /// As [`Transaction::insert`].
     pub fn remove(&mut self, table: &Table, key: impl AsRef<[u8]>) -> Result<()> {
         let key = key.as_ref();
-        let id = self.check_with_key(table, key)?;
+        let id = self.reading().check_with_key(table, key)?;
         self.inner
             .delete(id, key)
             .map_err(|error| self.commit_error(error))
@@ -185,13 +175,10 @@ impl Transaction {
         value: impl AsRef<[u8]>,
     ) -> Result<()> {
         let key = key.as_ref();
-        let id = self.check_with_key(table, key)?;
-        let (stands, found) = match self.inner.get(id, key) {
-            Some(found) => (true, found.at()),
-            None => (false, None),
-        };
+        let stands = self.reading().get(table, key)?;
+        let found = stands.and_then(|record| record.version());
         // An own write stands and has no version: it equals nothing that could be expected.
-        if found != expected || (stands && found.is_none()) {
+        if found != expected || (stands.is_some() && found.is_none()) {
             let (table, key) = (table.name().to_owned(), QuotedKey::new(key));
             return Err(Error::VersionMismatch {
                 table,
@@ -208,12 +195,8 @@ impl Transaction {
     /// # Errors
     /// The table is not in this snapshot, or of another database; a key that no record can have.
     pub fn get(&self, table: &Table, key: impl AsRef<[u8]>) -> Result<Option<Value<'_>>> {
-        let key = key.as_ref();
-        let id = self.check_with_key(table, key)?;
-        Ok(self
-            .inner
-            .get(id, key)
-            .map(|found| Value::new(found.value())))
+        let found = self.reading().get(table, key.as_ref())?;
+        Ok(found.map(|record| record.value()))
     }
 
     /// The value of `key` with its version, which a write of this transaction does not have yet.
@@ -225,12 +208,8 @@ impl Transaction {
         table: &Table,
         key: impl AsRef<[u8]>,
     ) -> Result<Option<Versioned<'_>>> {
-        let key = key.as_ref();
-        let id = self.check_with_key(table, key)?;
-        Ok(self
-            .inner
-            .get(id, key)
-            .map(|found| Versioned::new(found.value(), found.at())))
+        let found = self.reading().get(table, key.as_ref())?;
+        Ok(found.map(|record| record.versioned()))
     }
 
     /// The whole record of `key`: value, vectors, version.
@@ -242,10 +221,7 @@ impl Transaction {
         table: &Table,
         key: impl AsRef<[u8]>,
     ) -> Result<Option<StoredRecord<'_>>> {
-        let key = key.as_ref();
-        let id = self.check_with_key(table, key)?;
-        let found = self.inner.get(id, key);
-        Ok(found.map(|found| StoredRecord::new(found.value(), found.vectors(), found.at())))
+        self.reading().get(table, key.as_ref())
     }
 
     /// The values of many keys, in the order of `keys`.
@@ -257,22 +233,7 @@ impl Transaction {
         table: &Table,
         keys: &[K],
     ) -> Result<Vec<Option<Value<'_>>>> {
-        let id = self.check(table)?;
-        let keys: Vec<&[u8]> = keys.iter().map(AsRef::as_ref).collect();
-        keys.iter().try_for_each(|key| check_key(key))?;
-        if self.inner.is_empty() {
-            let found = self.inner.reader().get_many(id, &keys);
-            let values = found
-                .into_iter()
-                .map(|one| one.map(|found| Value::new(found.value())));
-            return Ok(values.collect());
-        }
-        let get = |key: &&[u8]| {
-            self.inner
-                .get(id, key)
-                .map(|found| Value::new(found.value()))
-        };
-        Ok(keys.iter().map(get).collect())
+        self.reading().get_many(table, keys)
     }
 
     /// Whether there is a record of `key`.
@@ -280,7 +241,7 @@ impl Transaction {
     /// # Errors
     /// As [`Transaction::get`].
     pub fn contains_key(&self, table: &Table, key: impl AsRef<[u8]>) -> Result<bool> {
-        Ok(self.get(table, key)?.is_some())
+        Ok(self.reading().get(table, key.as_ref())?.is_some())
     }
 
     /// The record with the least key.
@@ -317,12 +278,7 @@ impl Transaction {
         table: &Table,
         range: impl RangeBounds<K>,
     ) -> Result<Range<'_>> {
-        let id = self.check(table)?;
-        let bounds = Bounds::of(&range);
-        Ok(match bounds.is_empty() {
-            true => Range::empty(),
-            false => Range::of_transaction(self.inner.range(id, bounds.lower, bounds.upper)),
-        })
+        self.reading().range(table, &Bounds::of(&range))
     }
 
     /// The records whose keys begin with `prefix`, own writes and snapshot together, in the order
@@ -331,15 +287,7 @@ impl Transaction {
     /// # Errors
     /// The table is not in this snapshot, or of another database.
     pub fn prefix(&self, table: &Table, prefix: impl AsRef<[u8]>) -> Result<Range<'_>> {
-        let prefix = prefix.as_ref();
-        let id = self.check(table)?;
-        let end = crate::range::prefix_end(prefix);
-        let upper = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        Ok(Range::of_transaction(self.inner.range(
-            id,
-            Bound::Included(prefix),
-            upper,
-        )))
+        self.reading().prefix(table, prefix.as_ref())
     }
 
     /// A search of the index on `column` for the vectors nearest to `query`, own writes included;
@@ -354,8 +302,7 @@ impl Transaction {
         column: &str,
         query: &'q (impl AsRef<[f32]> + ?Sized),
     ) -> Result<Search<'_, 'q>> {
-        let own = (!self.inner.is_empty()).then_some(&self.inner);
-        Search::new(self.inner.reader(), own, table, column, query.as_ref())
+        Search::new(self.reading(), table, column, query.as_ref())
     }
 
     /// Commits with the database's durability ([`crate::Options::durability`], by default

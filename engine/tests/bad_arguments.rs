@@ -83,6 +83,30 @@ fn values_beyond_1_gib_are_refused_with_the_limit() {
 }
 
 #[test]
+fn vectors_beyond_1_gib_are_refused_with_the_limit() {
+    let db = Database::in_memory().unwrap();
+    let items = db.table("items").unwrap();
+    let vector = vec![0.5; 65_536];
+    let names: Vec<_> = (0..4096).map(|at| format!("{at:04}")).collect();
+    let record = |count: usize| {
+        let record = Record::new("");
+        let names = names[..count].iter();
+        names.fold(record, |record, name| record.vector(name, &vector))
+    };
+    let mut txn = db.begin().unwrap();
+    let error = txn.insert_record(&items, "k", record(4096)).unwrap_err();
+    assert!(
+        error.to_string().contains(&VALUE_BYTES_MAX.to_string()),
+        "{error}"
+    );
+    assert!(matches!(
+        argument(error),
+        InvalidArgument::VectorsTooLarge { bytes, .. } if bytes == VALUE_BYTES_MAX + 9 * 4096
+    ));
+    assert!(txn.get(&items, "k").unwrap().is_none());
+}
+
+#[test]
 fn a_transaction_larger_than_a_commit_may_be_is_refused_with_the_limit() {
     let db = Database::in_memory().unwrap();
     let items = db.table("items").unwrap();

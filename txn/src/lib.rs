@@ -44,5 +44,5 @@ pub use snapshot::{Reader, Snapshot, Version};
 pub use stamp::Stamp;
 pub use store::{OnSchema, Owner, Replay, Store, StoreOptions, StoreStats};
 pub use transaction::{Found, Transaction};
-pub use vectors::{VectorList, encode_vectors};
+pub use vectors::{VectorList, encode_vectors, vectors_len};
 pub use view::View;

@@ -176,6 +176,22 @@ impl<S: Schema> Store<S> {
         Ok(())
     }
 
+    /// Changes the schema without a commit: the log holds nothing of it, and no snapshot's contents
+    /// change. For what committers are to do from now on. Returns the last timestamp of a commit
+    /// under the old schema; all later ones are made under the new one.
+    ///
+    /// # Errors
+    /// What `make` refuses with; nothing was changed.
+    pub fn amend_schema<E>(&self, make: impl FnOnce(&S) -> Result<S, E>) -> Result<Timestamp, E> {
+        let closed = self.gate.close(self.registry.slots());
+        let last = self.visible();
+        let schema = Arc::new(self.registry.with_current(|view| make(view.schema()))?);
+        self.registry.with_current(|view| view.end_at(last));
+        self.registry.publish(|view| view.with_schema(schema));
+        drop(closed);
+        Ok(last)
+    }
+
     /// Changes the schema in a commit of its own, which the log holds as `change`.
     ///
     /// While `make` runs nobody commits; it gets a reader at the last commit, and a timestamp that

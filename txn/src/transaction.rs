@@ -15,7 +15,7 @@ use crate::registry::{Pin, Protection};
 use crate::schema::Schema;
 use crate::snapshot::{Reader, Version};
 use crate::store::Owner;
-use crate::vectors::VectorList;
+use crate::vectors::{VectorList, vectors_len};
 use crate::view::View;
 use crate::write_set::WriteSet;
 
@@ -137,6 +137,12 @@ impl<S: Schema, O: Owner<S>> Transaction<S, O> {
         }
     }
 
+    /// The own write to the key, if there is one; `Some(None)`: a deletion.
+    #[must_use]
+    pub fn own_write(&self, table: TableId, key: &[u8]) -> Option<Option<Found<'_>>> {
+        self.scratch.writes.get(table, key).map(Found::own)
+    }
+
     /// The own writes to a table in key order; `None`: a deletion.
     pub fn own_writes(
         &self,
@@ -172,10 +178,7 @@ impl<S: Schema, O: Owner<S>> Transaction<S, O> {
         value: &[u8],
         vectors: &[(&str, &[f32])],
     ) -> Result<(), CommitError> {
-        let vectors_len = vectors
-            .iter()
-            .map(|(name, v)| 5 + name.len() + size_of_val(*v))
-            .sum();
+        let vectors_len = vectors_len(vectors);
         self.check_size(WriteSet::write_bytes(key, value.len() + vectors_len))?;
         let key = self.hashed(table, key);
         self.scratch.writes.put(key, value, vectors, vectors_len);

@@ -5,6 +5,14 @@
 
 use vellum_base::{DecodeError, Decoder, NAME_BYTES_MAX, VECTOR_DIMENSION_MAX};
 
+/// Bytes that [`encode_vectors`] appends.
+#[must_use]
+pub fn vectors_len(vectors: &[(&str, &[f32])]) -> usize {
+    let each = vectors.iter();
+    each.map(|(name, components)| 1 + name.len() + 4 + size_of_val(*components))
+        .sum()
+}
+
 /// Appends `vectors` to `out`, sorted by name; the caller has checked names and dimensions.
 pub fn encode_vectors(vectors: &[(&str, &[f32])], out: &mut Vec<u8>) {
     debug_assert!(

@@ -1,0 +1,154 @@
+//! Indexes made while others commit, under shuttle: the whole engine on the simulated disk.
+
+#![cfg(vellum_shuttle)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper of tests fails its test"
+)]
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use vellum::{Database, Durability, Error, Exact, Metric, Options, ReadTransaction, Record, Table};
+use vellum_loom_tests::Model;
+use vellum_sync::{random_u64, thread};
+use vellum_testkit::{Random, SimDisk};
+
+const KEYS: u64 = 3;
+const COMMITS: usize = 3;
+
+fn options() -> Options {
+    Options::new()
+        .background(false)
+        .log_segment_bytes(64 << 10)
+        .generation_bytes(1 << 20)
+}
+
+fn put(db: &Database, table: &Table, key: u64, vector: &[f32]) -> vellum::Result<()> {
+    let mut txn = db.begin()?;
+    let record = Record::new("").vector("v", vector);
+    txn.insert_record(table, [key as u8], record)?;
+    txn.commit().map(drop)
+}
+
+/// A commit of one or two keys: a vector, no vector, or no record.
+fn commit(db: &Database, table: &Table, random: &mut Random) -> vellum::Result<()> {
+    let mut txn = db.begin()?;
+    for _ in 0..1 + random.below(2) {
+        let key = [random.below(KEYS) as u8];
+        let vector = [random.below(100) as f32];
+        match random.below(4) {
+            0 => txn.remove(table, key)?,
+            1 => txn.insert(table, key, "")?,
+            _ => txn.insert_record(table, key, Record::new("").vector("v", &vector))?,
+        }
+    }
+    let durability = [Durability::Sync, Durability::Buffered][random.below(2) as usize];
+    txn.commit_with(durability)?.wait()
+}
+
+/// Where the snapshot has the index, it finds each record that has a vector, once.
+fn check(read: &ReadTransaction, table: &Table) -> bool {
+    let search = match read.search(table, "v", &[0.0]) {
+        Ok(search) => search,
+        Err(Error::UnknownIndex { .. } | Error::NotInSnapshot { .. }) => return false,
+        Err(error) => panic!("{error}"),
+    };
+    let hits = search.k(100).run().unwrap();
+    let found: Vec<_> = hits
+        .iter()
+        .map(|hit| (hit.key().to_vec(), hit.distance() as u64))
+        .collect();
+    let standing = read.iter(table).unwrap().filter_map(|entry| {
+        let key = entry.unwrap().0.to_vec();
+        let record = read.get_record(table, &key).unwrap().unwrap();
+        let vector = record.vector("v")?.to_vec();
+        Some((key, (vector[0] * vector[0]) as u64))
+    });
+    let standing: BTreeSet<_> = standing.collect();
+    assert_eq!(found.len(), standing.len(), "{found:?}, not {standing:?}");
+    assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), standing);
+    true
+}
+
+/// Whatever is committed while an index is made, every snapshot that has the index finds exactly
+/// its own records in it; after reopening too.
+#[test]
+fn an_index_made_beside_commits_holds_what_its_snapshots_hold() {
+    let model =
+        Model::new("engine_indexes::an_index_made_beside_commits_holds_what_its_snapshots_hold");
+    model.schedules(3_000).check(|| {
+        let sim = SimDisk::new(random_u64());
+        let db = options().open_on(sim.disk()).unwrap();
+        let table = db.table("t").unwrap();
+        for key in 0..KEYS {
+            put(&db, &table, key, &[key as f32]).unwrap();
+        }
+        let mut threads: Vec<_> = (0..2)
+            .map(|_| {
+                let (db, table) = (db.clone(), table.clone());
+                thread::spawn(move || {
+                    let mut random = Random::new(random_u64());
+                    for _ in 0..COMMITS {
+                        match commit(&db, &table, &mut random) {
+                            Ok(()) | Err(Error::Conflict { .. }) => {}
+                            Err(error) => panic!("{error}"),
+                        }
+                        check(&db.begin_read().unwrap(), &table);
+                    }
+                })
+            })
+            .collect();
+        let (maker, made) = (db.clone(), table.clone());
+        threads.push(thread::spawn(move || {
+            let index = Exact::new(1, Metric::L2);
+            maker.create_index(&made, "v", index).unwrap();
+            assert!(check(&maker.begin_read().unwrap(), &made));
+        }));
+        threads
+            .into_iter()
+            .for_each(|thread| thread.join().unwrap());
+        assert!(check(&db.begin_read().unwrap(), &table));
+        db.close().unwrap();
+        let db = options().open_on(sim.disk()).unwrap();
+        let table = db.open_table("t").unwrap();
+        assert!(check(&db.begin_read().unwrap(), &table));
+    });
+}
+
+/// Of those who make an index on one column one succeeds, whatever others change; when the index is
+/// dropped, nothing of either is left.
+#[test]
+fn of_two_makers_one_succeeds_and_nothing_of_the_other_stays() {
+    let model =
+        Model::new("engine_indexes::of_two_makers_one_succeeds_and_nothing_of_the_other_stays");
+    model.schedules(3_000).check(|| {
+        let sim = SimDisk::new(random_u64());
+        let db = Arc::new(options().open_on(sim.disk()).unwrap());
+        let table = db.table("t").unwrap();
+        put(&db, &table, 0, &[0.0]).unwrap();
+        let makers: Vec<_> = ["v", "v", "w"]
+            .map(|column| {
+                let (db, table) = (Arc::clone(&db), table.clone());
+                thread::spawn(move || db.create_index(&table, column, Exact::new(1, Metric::L2)))
+            })
+            .into();
+        let outcomes: Vec<_> = makers
+            .into_iter()
+            .map(|maker| maker.join().unwrap())
+            .collect();
+        let [one, other, apart] = &outcomes[..] else {
+            unreachable!("three makers")
+        };
+        apart.as_ref().unwrap();
+        match (one, other) {
+            (Ok(()), Err(Error::IndexExists { .. })) | (Err(Error::IndexExists { .. }), Ok(())) => {
+            }
+            outcomes => panic!("{outcomes:?}"),
+        }
+        assert!(check(&db.begin_read().unwrap(), &table));
+        db.drop_index(&table, "v").unwrap();
+        put(&db, &table, 0, &[0.0, 1.0]).unwrap();
+    });
+}
