@@ -211,7 +211,7 @@ impl IndexEntry {
     /// An index that the log tells of. Its plugin may be missing: then it must have been dropped
     /// by the end of the log.
     pub(crate) fn of_log(id: IndexId, definition: Definition, plugins: &Plugins) -> Self {
-        let column = Column::new(id, &definition.spec.column, definition.spec.dimension);
+        let column = Column::new(&definition.spec.column, definition.spec.dimension);
         Self {
             id,
             searchers: Searchers::open(&definition, plugins),

@@ -255,7 +255,9 @@ fn a_registered_view_is_not_freed() {
             let other = Arc::clone(&registry);
             let publisher = thread::spawn(move || {
                 other.publish(|view| Watched::new(view.read() + 1));
+                other.collect();
                 other.publish(|view| Watched::new(view.read() + 1));
+                other.collect();
             });
             let other = Arc::clone(&registry);
             let reader = thread::spawn(move || {
@@ -270,6 +272,35 @@ fn a_registered_view_is_not_freed() {
         });
 }
 
+/// Nor by a collector that retired nothing itself.
+#[test]
+fn another_thread_may_collect() {
+    Model::new("txn_snapshots::another_thread_may_collect")
+        .preemptions(3)
+        .check(|| {
+            let registry: Arc<Registry<Watched, ()>> = Arc::new(Registry::new(Watched::new(1)));
+            let other = Arc::clone(&registry);
+            let publisher = thread::spawn(move || {
+                other.publish(|view| Watched::new(view.read() + 1));
+            });
+            let other = Arc::clone(&registry);
+            let collector = thread::spawn(move || {
+                other.collect();
+            });
+            let other = Arc::clone(&registry);
+            let reader = thread::spawn(move || {
+                let pin = other.pin(Protection::Exactly);
+                let first = other.view(&pin).read();
+                assert_eq!(other.view(&pin).read(), first);
+                other.unpin(pin);
+            });
+            for thread in [publisher, collector, reader] {
+                thread.join().unwrap();
+            }
+            assert_eq!(registry.collect(), 0, "nobody holds anything");
+        });
+}
+
 /// A pin that protects onward may use every later view.
 #[test]
 fn an_onward_pin_keeps_later_views() {
@@ -280,7 +311,9 @@ fn an_onward_pin_keeps_later_views() {
             let other = Arc::clone(&registry);
             let publisher = thread::spawn(move || {
                 other.publish(|view| Watched::new(view.read() + 1));
+                other.collect();
                 other.publish(|view| Watched::new(view.read() + 1));
+                other.collect();
             });
             let other = Arc::clone(&registry);
             let reader = thread::spawn(move || {

@@ -9,8 +9,9 @@
 //!    published meanwhile.
 //! 3. A read-only snapshot then narrows its slot to exactly the view it found. A read-write
 //!    transaction does not: it may use every view from its own onward [5].
-//! 4. The collector fences after the swap that retired a view, then reads all slots (Acquire), and
-//!    frees the retired views that no slot protects. Either it sees the reader's store, or the
+//! 4. The collector takes the list of retired views, fences, reads all slots (Acquire), and frees
+//!    the views that no slot protects. The fence comes after the swaps that retired them, also those
+//!    of other threads: the list's mutex orders them. Either it sees the reader's store, or the
 //!    reader's load comes after the swap and finds a later view (both sides fence SeqCst).
 //! 5. A reader's slot is cleared (Release) after its last use of the view.
 
@@ -190,7 +191,8 @@ impl<T, X: Default> Registry<T, X> {
     }
 
     /// Replaces the view; callers take turns (the gate's turnstile). `make` sees the present one.
-    /// Then frees what nobody protects.
+    /// The old view goes to the next [`Registry::collect`], for which no turn is needed: freeing may
+    /// take long.
     pub fn publish(&self, make: impl FnOnce(&T) -> T) {
         let old = self.current.load(Ordering::Acquire);
         // SAFETY: the current view is not retired, and only the caller, who has the turn, retires.
@@ -206,7 +208,6 @@ impl<T, X: Default> Registry<T, X> {
         // SAFETY: the pointer came from a box and is not null.
         let retired = Retired(unsafe { NonNull::new_unchecked(old) });
         self.retired.lock().push(retired);
-        self.collect();
     }
 
     /// Reads the current view; callers have the turn, so that it is not retired meanwhile.
@@ -218,8 +219,8 @@ impl<T, X: Default> Registry<T, X> {
 
     /// Frees the retired views that no slot protects (rule 4); returns how many stay.
     pub fn collect(&self) -> usize {
-        fence(Ordering::SeqCst);
         let mut retired = self.retired.lock();
+        fence(Ordering::SeqCst);
         let mut keep = Vec::new();
         let mut free = Vec::new();
         if !retired.is_empty() {

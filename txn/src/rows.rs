@@ -18,7 +18,7 @@
 
 use std::io;
 
-use vellum_base::{IndexId, Timestamp};
+use vellum_base::Timestamp;
 use vellum_sync::atomic::{AtomicU64, Ordering};
 use vellum_sync::{AtomicArray, Huge, OnceLock, Region, scaled};
 
@@ -32,7 +32,6 @@ const FIRST_BLOCK: u64 = 8;
 /// An indexed vector column of a table.
 #[derive(Debug)]
 pub struct Column {
-    index: IndexId,
     name: Box<str>,
     rows: RowArray,
 }
@@ -40,18 +39,11 @@ pub struct Column {
 impl Column {
     /// A column without rows.
     #[must_use]
-    pub fn new(index: IndexId, name: &str, dimension: usize) -> Self {
+    pub fn new(name: &str, dimension: usize) -> Self {
         Self {
-            index,
             name: name.into(),
             rows: RowArray::new(dimension),
         }
-    }
-
-    /// The index it feeds.
-    #[must_use]
-    pub fn index(&self) -> IndexId {
-        self.index
     }
 
     /// The vectors' name in their records.

@@ -172,6 +172,7 @@ impl<S: Schema> Store<S> {
         self.registry.with_current(|view| view.end_at(last));
         self.registry.publish(|view| view.sealed_into(next));
         drop(closed);
+        self.registry.collect();
         active.order().freeze(active.arena());
         Ok(())
     }
@@ -189,6 +190,7 @@ impl<S: Schema> Store<S> {
         self.registry.with_current(|view| view.end_at(last));
         self.registry.publish(|view| view.with_schema(schema));
         drop(closed);
+        self.registry.collect();
         Ok(last)
     }
 
@@ -232,6 +234,7 @@ impl<S: Schema> Store<S> {
             Err(_) => view.with_schema(Arc::clone(view.schema())),
         });
         drop(closed);
+        self.registry.collect();
         let at = appended.map_err(SchemaError::Commit)?;
         self.log.wait_settled(at).map_err(log_error)?;
         Ok(at)
@@ -317,6 +320,7 @@ impl<S: Schema> Store<S> {
                     });
                     let schema = Arc::new(schema.map_err(ReplayError::Schema)?);
                     self.registry.publish(|view| view.with_schema(schema));
+                    self.registry.collect();
                 }
             }
         }

@@ -2,7 +2,9 @@
 //!
 //! Keys and small records are copied into one buffer, which goes from one transaction to the next;
 //! large records are shared with the generation that takes them. A few writes are kept in order in
-//! an array, more of them in a tree.
+//! an array, more of them in a tree. What is written over stays in the buffer until that is half of
+//! it, so that a transaction that writes one key again and again takes no more memory than its
+//! writes.
 
 use std::collections::{BTreeMap, btree_map};
 use std::ops::{Bound, Range};
@@ -20,6 +22,9 @@ pub(crate) const LARGE_BYTES: usize = 32 * 1024;
 /// Writes up to which the array serves.
 const ARRAY_MAX: usize = 64;
 
+/// Fewer bytes that were written over are not worth a copy.
+const DEAD_MIN: usize = 64 * 1024;
+
 /// Bytes that a write counts beside those of its key and record.
 const WRITE_OVERHEAD: usize = 96;
 
@@ -28,6 +33,17 @@ struct Write {
     key: Range<usize>,
     hash: u64,
     body: WriteBody,
+}
+
+impl Write {
+    /// Bytes in the buffer, from the key's first on.
+    fn buffered(&self) -> usize {
+        let record = match self.body {
+            WriteBody::Put { value, vectors } => value + vectors,
+            WriteBody::Large(_) | WriteBody::Delete => 0,
+        };
+        self.key.len() + record
+    }
 }
 
 enum WriteBody {
@@ -52,6 +68,8 @@ pub(crate) struct WriteSet {
     writes: Vec<Write>,
     ordered: Ordered,
     total: usize,
+    /// Bytes of the buffer that belong to no write any more.
+    dead: usize,
 }
 
 impl Default for WriteSet {
@@ -61,6 +79,7 @@ impl Default for WriteSet {
             writes: Vec::new(),
             ordered: Ordered::Array(Vec::new()),
             total: 0,
+            dead: 0,
         }
     }
 }
@@ -104,6 +123,7 @@ impl WriteSet {
             Ordered::Tree(_) => self.ordered = Ordered::Array(Vec::new()),
         }
         self.total = 0;
+        self.dead = 0;
     }
 
     fn key_of(&self, write: &Write) -> &[u8] {
@@ -255,7 +275,24 @@ impl WriteSet {
             WriteBody::Delete => 0,
         };
         self.total -= Self::write_bytes(self.key_of(before), record_len);
+        self.dead += before.buffered();
         self.writes[old] = write;
+        if self.dead > DEAD_MIN && self.dead > self.bytes.len() / 2 {
+            self.compact();
+        }
+    }
+
+    /// Takes what was written over out of the buffer.
+    fn compact(&mut self) {
+        let mut bytes = Vec::with_capacity(self.bytes.len() - self.dead);
+        for write in &mut self.writes {
+            let start = bytes.len();
+            let from = write.key.start;
+            bytes.extend_from_slice(&self.bytes[from..from + write.buffered()]);
+            write.key = start..start + write.key.len();
+        }
+        self.bytes = bytes;
+        self.dead = 0;
     }
 
     fn grow_tree(&mut self) {
@@ -386,5 +423,45 @@ impl DoubleEndedIterator for Writes<'_> {
             Places::Tree(places) => *places.next_back()?.1,
         };
         Some(self.item(at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writing_over_the_same_keys_takes_no_more_memory() {
+        let mut writes = WriteSet::default();
+        let table = TableId(1);
+        let keys: Vec<Vec<u8>> = (0..100u8).map(|n| vec![n; 1 + n as usize]).collect();
+        let vector = ("v", &[1.0, 2.0][..]);
+        for pass in 0..200u8 {
+            for (n, key) in keys.iter().enumerate() {
+                let key = HashedKey::new(0, table, key);
+                match n % 10 {
+                    9 if pass % 2 == 1 => writes.delete(key),
+                    _ => writes.put(key, &[pass; 500], &[vector], 5 + 1 + 8),
+                }
+            }
+        }
+        let counted = writes.total_bytes();
+        assert!(
+            writes.capacity() < 4 * counted + DEAD_MIN,
+            "{}",
+            writes.capacity()
+        );
+        for (n, key) in keys.iter().enumerate() {
+            let found = writes.get(table, key);
+            if n % 10 == 9 {
+                assert!(matches!(found, Some(Body::Delete)));
+            } else {
+                let Some(Body::Put { value, vectors }) = found else {
+                    panic!("{found:?}")
+                };
+                assert_eq!(value, [199; 500]);
+                assert_eq!(vectors.len(), 5 + 1 + 8);
+            }
+        }
     }
 }
