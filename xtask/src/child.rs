@@ -178,21 +178,6 @@ fn finish(one: Running, verdict: Verdict) -> Result<Ended> {
     })
 }
 
-/// The last `lines` lines of `output`, indented, with a note of what was left out.
-#[must_use]
-pub fn tail(output: &str, lines: usize) -> String {
-    let all: Vec<&str> = output.lines().collect();
-    let skipped = all.len().saturating_sub(lines);
-    let mut text = String::new();
-    if skipped > 0 {
-        text.push_str(&format!("    … {skipped} lines before\n"));
-    }
-    for line in &all[skipped..] {
-        text.push_str(&format!("    {line}\n"));
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -262,11 +247,5 @@ mod tests {
             "{error}"
         );
         fs::remove_dir_all(place).unwrap();
-    }
-
-    #[test]
-    fn tail_keeps_the_end_and_says_what_it_dropped() {
-        assert_eq!(tail("a\nb\nc\n", 2), "    … 1 lines before\n    b\n    c\n");
-        assert_eq!(tail("a\n", 2), "    a\n");
     }
 }

@@ -17,6 +17,7 @@ use crate::error::{Context, Error, Result};
 use crate::figures::{CrashFigures, crash_figures};
 use crate::layout::Layout;
 use crate::mode::{Effort, Mode};
+use crate::tail::Tail;
 
 const SHOWN_LINES: usize = 200;
 
@@ -80,7 +81,7 @@ fn describe(ended: &Ended, figures: CrashFigures) -> String {
     if violations == 0 {
         line
     } else {
-        line + &child::tail(&ended.output, SHOWN_LINES)
+        line + &Tail::of(&ended.output, SHOWN_LINES).to_string()
     }
 }
 

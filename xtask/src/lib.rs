@@ -22,6 +22,7 @@ pub mod layout;
 pub mod licences;
 pub mod mode;
 pub mod models;
+pub mod tail;
 pub mod teeth;
 pub mod test;
 pub mod tidy;

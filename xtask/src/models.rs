@@ -4,6 +4,7 @@
 //! 2. Output is shown of failures only; of the others, the figures that the model prints: whether it
 //!    was exhausted or stopped at its cap is part of the result.
 //! 3. A package that does not build in a mode counts as one failure and hides no other's results.
+//! 4. What failed is said again, more briefly, when all have run.
 
 use std::thread;
 
@@ -14,8 +15,11 @@ use crate::error::{Error, Result};
 use crate::figures::{Tally, model_figures};
 use crate::layout::Layout;
 use crate::mode::{Effort, Mode};
+use crate::tail::Tail;
 
 const SHOWN_LINES: usize = 120;
+/// The same, said again.
+const SHOWN_AGAIN: usize = 15;
 
 /// Runs the command; true when all passed.
 ///
@@ -36,7 +40,7 @@ pub fn run(layout: &Layout, options: &ModelOptions) -> Result<bool> {
 pub fn check(layout: &Layout, options: &ModelOptions) -> Result<Tally> {
     let effort = Effort::from_long(options.long);
     let filter = options.filter.as_deref();
-    let mut tally = Tally::default();
+    let (mut tally, mut again) = (Tally::default(), String::new());
     for mode in [Mode::Loom, Mode::Shuttle] {
         if !is_mode_wanted(mode, filter) {
             continue;
@@ -44,13 +48,19 @@ pub fn check(layout: &Layout, options: &ModelOptions) -> Result<Tally> {
         let (mut jobs, faults) = jobs(layout, mode, effort);
         for fault in faults {
             println!("models: {fault}");
+            again.push_str(&format!("{fault}\n"));
             tally.count(false);
         }
         jobs.retain(|job| is_wanted(&job.name, filter));
-        tally.add(run_jobs(layout, jobs)?);
+        let (counted, failed) = run_jobs(layout, jobs)?;
+        tally.add(counted);
+        again.push_str(&failed);
     }
     if tally == Tally::default() {
         return Err(Error::new("no model has such a name"));
+    }
+    if !again.is_empty() {
+        print!("\nmodels that failed:\n{again}");
     }
     Ok(tally)
 }
@@ -106,33 +116,34 @@ fn is_wanted(name: &str, filter: Option<&str>) -> bool {
     filter.is_none_or(|filter| name.contains(filter))
 }
 
-fn run_jobs(layout: &Layout, jobs: Vec<Job>) -> Result<Tally> {
+/// How many passed and failed, and what is to be said again.
+fn run_jobs(layout: &Layout, jobs: Vec<Job>) -> Result<(Tally, String)> {
     let width = thread::available_parallelism().map_or(2, std::num::NonZero::get);
-    let mut tally = Tally::default();
+    let (mut tally, mut again) = (Tally::default(), String::new());
     child::run_all(jobs, width, &layout.target.join("xtask"), |ended| {
         tally.count(ended.verdict == Verdict::Passed);
-        print!("{}", describe(ended));
+        print!("{}", describe(ended, SHOWN_LINES));
+        if ended.verdict != Verdict::Passed {
+            again.push_str(&describe(ended, SHOWN_AGAIN));
+        }
     })?;
-    Ok(tally)
+    Ok((tally, again))
 }
 
-fn describe(ended: &Ended) -> String {
+fn describe(ended: &Ended, lines: usize) -> String {
     let verdict = match ended.verdict {
         Verdict::Passed => "ok",
         Verdict::Failed => "FAILED",
         Verdict::Hung => "HUNG",
     };
-    let mut text = format!(
-        "{:>7.1} s  {} … {verdict}",
-        ended.elapsed.as_secs_f64(),
-        ended.name
-    );
+    let (seconds, name) = (ended.elapsed.as_secs_f64(), &ended.name);
+    let mut text = format!("{seconds:>7.1} s  {name} … {verdict}");
     if ended.verdict == Verdict::Passed {
         let figures = ended.output.lines().filter_map(model_figures);
         text.extend(figures.map(|figures| format!("; {figures}")));
         return text + "\n";
     }
-    text + "\n" + &child::tail(&ended.output, SHOWN_LINES)
+    format!("{text}\n{}", Tail::of(&ended.output, lines))
 }
 
 #[cfg(test)]
@@ -143,12 +154,14 @@ mod tests {
 
     fn describe(verdict: Verdict, output: &str) -> String {
         let (name, output) = ("loom::seal".to_owned(), output.to_owned());
-        super::describe(&Ended {
+        let elapsed = Duration::from_secs(1);
+        let ended = Ended {
             name,
             verdict,
-            elapsed: Duration::from_secs(1),
+            elapsed,
             output,
-        })
+        };
+        super::describe(&ended, 2)
     }
 
     #[test]
@@ -157,6 +170,31 @@ mod tests {
             assert!(describe(verdict, "the schedule\n").contains("the schedule"));
         }
         assert!(describe(Verdict::Passed, "the schedule\n").ends_with("… ok\n"));
+    }
+
+    #[test]
+    fn jobs_that_fail_are_said_again() {
+        let job = |name: &str, script: &str| {
+            let mut command = std::process::Command::new("sh");
+            command.args(["-c", script]);
+            Job {
+                name: name.into(),
+                command,
+                limit: Duration::from_secs(600),
+            }
+        };
+        let target = std::env::temp_dir().join(format!("xtask-again-{}", std::process::id()));
+        let root = target.clone();
+        let layout = Layout { root, target };
+        let jobs = vec![
+            job("loom::good", "echo fine"),
+            job("loom::bad", "echo why; exit 1"),
+        ];
+        let (tally, again) = run_jobs(&layout, jobs).unwrap();
+        std::fs::remove_dir_all(&layout.root).unwrap();
+        let (passed, failed) = (1, 1);
+        assert_eq!(tally, Tally { passed, failed });
+        assert!(again.ends_with(" loom::bad … FAILED\n    why\n") && !again.contains("good"));
     }
 
     #[test]

@@ -8,8 +8,11 @@
 //! 4. A failure, a crash and a hang of the test all catch: the test did not pass.
 //! 5. In the bounded run every patch is applied; those that touch changed files run, and some others
 //!    in rotation. What the time limit leaves out is said.
+//! 6. Just before its figures a run lists the mutants that were not caught, each with its outcome
+//!    and, if its test or its build failed when it should not have, the end of what that printed.
 
 pub mod mutant;
+mod report;
 mod scratch;
 mod select;
 mod trial;
@@ -20,32 +23,19 @@ use std::time::{Duration, Instant};
 use crate::cli::TeethOptions;
 use crate::error::{Context, Error, Result};
 use crate::layout::Layout;
+use crate::tail::Tail;
 use mutant::Mutant;
 use scratch::Scratch;
 use select::{Choice, Selection};
 use trial::{Outcome, Trials};
 
+pub use report::{Missed, Report};
+
 /// Where the mutants are.
 pub const FOLDER: &str = "loom-tests/mutants";
 
-/// What a run has shown.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Report {
-    /// Mutants caught.
-    pub caught: usize,
-    /// Mutants tried.
-    pub ran: usize,
-    /// Mutants that do not apply, or whose headers cannot be read.
-    pub faults: usize,
-}
-
-impl Report {
-    /// Whether some were tried, all of those were caught, and all others apply.
-    #[must_use]
-    pub fn is_success(&self) -> bool {
-        self.ran > 0 && self.caught == self.ran && self.faults == 0
-    }
-}
+/// Of a failed build or test, shown when it happens.
+const SHOWN_LINES: usize = 40;
 
 /// Runs the command; true when every mutant applies and every one that ran was caught.
 ///
@@ -54,7 +44,7 @@ impl Report {
 /// As [`check`].
 pub fn run(layout: &Layout, options: &TeethOptions) -> Result<bool> {
     let report = check(layout, options)?;
-    println!("teeth: {} of {} mutants caught", report.caught, report.ran);
+    println!("{report}");
     Ok(report.is_success())
 }
 
@@ -67,12 +57,12 @@ pub fn check(layout: &Layout, options: &TeethOptions) -> Result<Report> {
     let (mutants, mut faults) = read_mutants(layout)?;
     let scratch = Scratch::refresh(layout)?;
     for mutant in &mutants {
-        if let Err(error) = scratch.mutate(mutant).and_then(scratch::Mutation::revert) {
-            faults.push(format!("{}: {error}", mutant.name));
+        if let Err(error) = scratch.try_on(mutant) {
+            faults.push(Missed::fault(&mutant.name, &error));
         }
     }
     for fault in &faults {
-        println!("teeth: {fault}");
+        print!("teeth: {fault}");
     }
     let known = mutants.len();
     let selection = choose(layout, options, mutants)?;
@@ -81,22 +71,27 @@ pub fn check(layout: &Layout, options: &TeethOptions) -> Result<Report> {
     } else {
         options.seconds
     };
-    let (caught, ran) = run_all(&scratch, &selection, Duration::from_secs(seconds))?;
-    if known > ran {
+    let mut report = Report {
+        faults,
+        ..Report::default()
+    };
+    run_all(
+        &scratch,
+        selection,
+        Duration::from_secs(seconds),
+        &mut report,
+    )?;
+    if known > report.ran() {
         println!(
             "teeth: {} more were applied, but not run (`--all` runs them)",
-            known - ran
+            known - report.ran()
         );
     }
-    Ok(Report {
-        caught,
-        ran,
-        faults: faults.len(),
-    })
+    Ok(report)
 }
 
 /// Reads all mutants; the second list says what is wrong with the others.
-fn read_mutants(layout: &Layout) -> Result<(Vec<Mutant>, Vec<String>)> {
+fn read_mutants(layout: &Layout) -> Result<(Vec<Mutant>, Vec<Missed>)> {
     let folder = layout.root.join(FOLDER);
     let entries = fs::read_dir(&folder).during(|| format!("cannot list {}", folder.display()))?;
     let (mut mutants, mut faults) = (Vec::new(), Vec::new());
@@ -119,7 +114,7 @@ fn read_mutants(layout: &Layout) -> Result<(Vec<Mutant>, Vec<String>)> {
             fs::read_to_string(&path).during(|| format!("cannot read {}", path.display()))?;
         match Mutant::parse(&name, &text) {
             Ok(mutant) => mutants.push(mutant),
-            Err(error) => faults.push(format!("{name}: {error}")),
+            Err(error) => faults.push(Missed::fault(&name, &error)),
         }
     }
     mutants.sort_by(|a, b| a.name.cmp(&b.name));
@@ -144,27 +139,61 @@ fn choose(layout: &Layout, options: &TeethOptions, mutants: Vec<Mutant>) -> Resu
     Ok(Selection::bounded(mutants, &change, options.rotation))
 }
 
-fn run_all(scratch: &Scratch, selection: &Selection, limit: Duration) -> Result<(usize, usize)> {
+fn run_all(
+    scratch: &Scratch,
+    selection: Selection,
+    limit: Duration,
+    report: &mut Report,
+) -> Result<()> {
     let since = Instant::now();
     let mut trials = Trials::new(scratch);
-    let (mut caught, mut ran) = (0, 0);
-    for Choice { mutant, reason } in &selection.choices {
+    for batch in selection.into_batches() {
         if since.elapsed() >= limit {
             break;
         }
-        let trial = Instant::now();
-        let outcome = trials.run(mutant)?;
-        ran += 1;
-        caught += usize::from(outcome.is_caught());
-        let seconds = trial.elapsed().as_secs_f64();
-        println!(
-            "{seconds:>7.1} s  {} ({reason}) … {}",
-            mutant.name,
-            outcome.describe()
-        );
-        if let Outcome::Survived { test } = &outcome {
-            println!("    rule: {}\n    test: {test}", mutant.rule);
+        prepare(&mut trials, &batch)?;
+        for choice in &batch {
+            run_one(&mut trials, choice, report)?;
+            // After each, not before: what was prepared is used once at least.
+            if since.elapsed() >= limit {
+                break;
+            }
         }
     }
-    Ok((caught, ran))
+    Ok(())
+}
+
+fn prepare(trials: &mut Trials<'_>, batch: &[Choice]) -> Result<()> {
+    let begun = Instant::now();
+    trials.prepare(batch)?;
+    if let Some(Choice { mutant, .. }) = batch.first() {
+        println!(
+            "{:>7.1} s  {} in {} mode, without mutants",
+            begun.elapsed().as_secs_f64(),
+            mutant.package,
+            mutant.mode.name()
+        );
+    }
+    Ok(())
+}
+
+fn run_one(trials: &mut Trials<'_>, choice: &Choice, report: &mut Report) -> Result<()> {
+    let Choice { mutant, reason } = choice;
+    let begun = Instant::now();
+    let outcome = trials.run(mutant)?;
+    let seconds = begun.elapsed().as_secs_f64();
+    let (name, what) = (&mutant.name, outcome.describe());
+    println!("{seconds:>7.1} s  {name} ({reason}) … {what}");
+    print!("{}", Tail::of(outcome.output(), SHOWN_LINES));
+    if let Outcome::Survived { .. } = outcome {
+        println!("    rule: {}", mutant.rule);
+    }
+    if outcome.is_caught() {
+        report.caught += 1;
+    } else {
+        report
+            .missed
+            .push(Missed::new(name, what, outcome.output()));
+    }
+    Ok(())
 }

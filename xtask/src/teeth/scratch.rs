@@ -3,6 +3,8 @@
 //! 1. The copy holds what git would commit: tracked files and new ones that are not ignored.
 //! 2. A refresh rewrites only files that differ, so that what stands keeps its time and cargo its
 //!    work; each application and each reversal rewrites the files it changes, so cargo sees both.
+//!    Only where nothing is built in between, to see whether a mutant applies, files get their old
+//!    times back: else every run would begin with building every crate that has a mutant.
 //! 3. The copy's builds go to directories of their own (see [`crate::layout`], rule 1).
 //! 4. A mutation is taken back when it is dropped, whatever happened in between.
 
@@ -10,6 +12,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::SystemTime;
 
 use super::mutant::Mutant;
 use crate::error::{Context, Error, Result};
@@ -40,6 +43,24 @@ impl Scratch {
     /// The copy as a checkout.
     pub(super) fn layout(&self) -> &Layout {
         &self.layout
+    }
+
+    /// Whether a mutant applies. Nothing has happened afterwards, not even for cargo.
+    pub(super) fn try_on(&self, mutant: &Mutant) -> Result<()> {
+        let times = mutant
+            .files
+            .iter()
+            .filter_map(|file| {
+                let path = self.layout.root.join(file);
+                let time = fs::metadata(&path).and_then(|data| data.modified()).ok()?;
+                Some((path, time))
+            })
+            .collect::<Vec<_>>();
+        let tried = self.mutate(mutant).and_then(Mutation::revert);
+        for (path, time) in times {
+            set_time(&path, time).during(|| format!("cannot touch {}", path.display()))?;
+        }
+        tried
     }
 
     /// Applies a mutant.
@@ -90,6 +111,13 @@ impl Drop for Mutation {
             eprintln!("teeth: {error}");
         }
     }
+}
+
+fn set_time(path: &Path, time: SystemTime) -> std::io::Result<()> {
+    fs::File::options()
+        .write(true)
+        .open(path)?
+        .set_modified(time)
 }
 
 fn copy_tree(from: &Path, to: &Path, files: &BTreeSet<String>) -> Result<()> {

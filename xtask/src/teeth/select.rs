@@ -6,14 +6,19 @@
 //! 2. Changed is what differs from where the work began: the place where this branch left the main
 //!    one; on the main branch itself, the last commit that is half a day older than the newest; the
 //!    empty tree if there is none.
+//! 3. They are tried in batches of one mode and one package, each where the first of its mutants
+//!    stood: so they share builds. A batch is small, for what a bounded run prepares in vain when its
+//!    time is over; and whichever mutant the rotation begins with is the first to be tried.
 
 use std::collections::BTreeSet;
 
 use super::mutant::Mutant;
 use crate::error::{Context, Error, Result};
 use crate::layout::Layout;
+use crate::mode::Mode;
 
 const HALF_A_DAY: u64 = 12 * 60 * 60;
+const BATCH: usize = 12;
 
 /// Why a mutant is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +93,28 @@ impl Selection {
             choices: changed.chain(rest.take(others)).collect(),
             is_whole: false,
         }
+    }
+
+    /// The mutants in batches, by rule 3.
+    pub(super) fn into_batches(self) -> Vec<Vec<Choice>> {
+        let mut batches: Vec<Vec<Choice>> = Vec::new();
+        for choice in self.choices {
+            // The last of its kind is the one that has room, if one has.
+            let kin = batches
+                .iter_mut()
+                .rfind(|batch| batch[0].kind() == choice.kind());
+            match kin {
+                Some(batch) if batch.len() < BATCH => batch.push(choice),
+                _ => batches.push(vec![choice]),
+            }
+        }
+        batches
+    }
+}
+
+impl Choice {
+    fn kind(&self) -> (Reason, Mode, &str) {
+        (self.reason, self.mutant.mode, &self.mutant.package)
     }
 }
 
@@ -197,6 +224,42 @@ mod tests {
             seen.extend(names(&selection).into_iter().map(str::to_owned));
         }
         assert_eq!(seen.len(), 6);
+    }
+
+    #[test]
+    fn batches_gather_what_shares_builds_and_begin_where_the_rotation_does() {
+        let chosen = |name: &str, mode: &str, package: &str| {
+            let text = mutant(name, "f.rs")
+                .patch
+                .replace("mode: std", &format!("mode: {mode}"))
+                .replace("test: p", &format!("test: {package}"));
+            Choice {
+                mutant: Mutant::parse(name, &text).unwrap(),
+                reason: Reason::Rotation,
+            }
+        };
+        let mut choices = vec![
+            chosen("a", "loom", "p"),
+            chosen("b", "std", "p"),
+            chosen("c", "loom", "q"),
+            chosen("d", "loom", "p"),
+            chosen("e", "std", "p"),
+        ];
+        choices.push(Choice {
+            reason: Reason::Changed,
+            ..chosen("f", "std", "p")
+        });
+        let numbers = (0..=BATCH).map(|n| n.to_string());
+        choices.extend(numbers.map(|name| chosen(&name, "loom", "q")));
+        let is_whole = false;
+        let batches = Selection { choices, is_whole }.into_batches();
+        let names: Vec<Vec<&str>> = batches
+            .iter()
+            .map(|batch| batch.iter().map(|one| one.mutant.name.as_str()).collect())
+            .collect();
+        assert_eq!(names[..2], [["a", "d"], ["b", "e"]]);
+        assert_eq!((names[2][0], names[2].len()), ("c", BATCH));
+        assert_eq!(names[3..], [vec!["f"], vec!["11", "12"]]);
     }
 
     #[test]

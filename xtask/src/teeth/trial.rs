@@ -1,9 +1,15 @@
-//! One mutant tried: first its test without it, then with it.
+//! Mutants tried: first their tests without them, then each with its own.
+//!
+//! 1. All tests that a batch names run before its first mutant is applied, each once however many
+//!    name it: a batch costs one build of the tree as it is.
+//! 2. Nothing is built between one mutant and the next: the build with the next takes the one
+//!    before back as well.
 
 use std::collections::BTreeMap;
 
 use super::mutant::Mutant;
 use super::scratch::Scratch;
+use super::select::Choice;
 use crate::binaries::{self, Targets};
 use crate::child::{self, Job, Verdict};
 use crate::error::Result;
@@ -20,7 +26,14 @@ pub(super) enum Outcome {
     /// Every test passed.
     Survived { test: String },
     /// The mutant, or its test, is not in order.
-    Unfit { why: String },
+    Unfit(Unfit),
+}
+
+/// Why a mutant could not be tried, and what was printed when that showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unfit {
+    pub(super) why: String,
+    pub(super) output: String,
 }
 
 impl Outcome {
@@ -29,19 +42,34 @@ impl Outcome {
         matches!(self, Self::Caught { .. } | Self::CaughtHanging { .. })
     }
 
-    /// One line on it, with details below.
+    /// What was printed when the mutant showed to be unfit.
+    pub(super) fn output(&self) -> &str {
+        match self {
+            Self::Unfit(Unfit { output, .. }) => output,
+            _ => "",
+        }
+    }
+
+    /// One line on it.
     pub(super) fn describe(&self) -> String {
         match self {
             Self::Caught { test } => format!("caught by {test}"),
             Self::CaughtHanging { test } => format!("caught by {test}, which hung"),
-            Self::Survived { .. } => "SURVIVED".into(),
-            Self::Unfit { why } => format!("UNFIT: {why}"),
+            Self::Survived { test } => format!("SURVIVED {test}"),
+            Self::Unfit(Unfit { why, .. }) => format!("UNFIT: {why}"),
         }
     }
 }
 
+impl Unfit {
+    fn new(why: String, output: &str) -> Self {
+        let output = output.to_owned();
+        Self { why, output }
+    }
+}
+
 /// What one test without a mutant did: nothing to say, or why it cannot judge.
-type Baseline = std::result::Result<(), String>;
+type Baseline = std::result::Result<(), Unfit>;
 
 /// Trials in one copy; a test runs without mutants once, whoever names it.
 pub(super) struct Trials<'a> {
@@ -58,24 +86,27 @@ impl<'a> Trials<'a> {
         }
     }
 
+    /// Runs the tests of a batch without its mutants.
+    pub(super) fn prepare(&mut self, batch: &[Choice]) -> Result<()> {
+        for Choice { mutant, .. } in batch {
+            // What is found out here is told with each mutant it concerns.
+            let _ = self.baseline(mutant)?;
+        }
+        Ok(())
+    }
+
     /// Tries one mutant.
     pub(super) fn run(&mut self, mutant: &Mutant) -> Result<Outcome> {
-        if let Err(why) = self.baseline(mutant)? {
-            return Ok(Outcome::Unfit { why });
+        if let Err(unfit) = self.baseline(mutant)? {
+            return Ok(Outcome::Unfit(unfit));
         }
         let mutation = match self.scratch.mutate(mutant) {
             Ok(mutation) => mutation,
-            Err(error) => {
-                return Ok(Outcome::Unfit {
-                    why: error.to_string(),
-                });
-            }
+            Err(error) => return Ok(Outcome::Unfit(Unfit::new(error.to_string(), ""))),
         };
-        let outcome = match self.jobs(mutant)? {
+        let outcome = match self.jobs(mutant, "with the mutant")? {
             Ok(jobs) => self.judge(jobs)?,
-            Err(why) => Outcome::Unfit {
-                why: format!("with the mutant: {why}"),
-            },
+            Err(unfit) => Outcome::Unfit(unfit),
         };
         mutation.revert()?;
         Ok(outcome)
@@ -99,24 +130,25 @@ impl<'a> Trials<'a> {
     }
 
     fn run_baseline(&self, mutant: &Mutant) -> Result<Baseline> {
-        let jobs = match self.jobs(mutant)? {
+        let jobs = match self.jobs(mutant, "without the mutant")? {
             Ok(jobs) => jobs,
-            Err(why) => return Ok(Err(format!("without the mutant: {why}"))),
+            Err(unfit) => return Ok(Err(unfit)),
         };
         for job in jobs {
             let ended = child::run_one(job, &self.scratch.layout().target.join("xtask"))?;
-            if ended.verdict != Verdict::Passed {
-                let tail = child::tail(&ended.output, 40);
-                return Ok(Err(format!(
-                    "{} fails without the mutant\n{tail}",
-                    ended.name
-                )));
-            }
+            let what = match ended.verdict {
+                Verdict::Passed => continue,
+                Verdict::Failed => "fails",
+                Verdict::Hung => "hangs",
+            };
+            let why = format!("{} {what} without the mutant", ended.name);
+            return Ok(Err(Unfit::new(why, &ended.output)));
         }
         Ok(Ok(()))
     }
 
-    fn jobs(&self, mutant: &Mutant) -> Result<std::result::Result<Vec<Job>, String>> {
+    /// The tests that a mutant names, built from the copy as it stands; `when` is for the reader.
+    fn jobs(&self, mutant: &Mutant, when: &str) -> Result<std::result::Result<Vec<Job>, Unfit>> {
         let Mutant {
             mode,
             package,
@@ -124,12 +156,11 @@ impl<'a> Trials<'a> {
             test,
             ..
         } = mutant;
-        let built = binaries::try_build(self.scratch.layout(), *mode, package, targets)?;
-        let built = match built {
+        let built = match binaries::try_build(self.scratch.layout(), *mode, package, targets)? {
             Ok(built) => built,
             Err(printed) => {
-                let tail = child::tail(&printed, 40);
-                return Ok(Err(format!("{package} does not build\n{tail}")));
+                let why = format!("{package} does not build {when}");
+                return Ok(Err(Unfit::new(why, &printed)));
             }
         };
         let mut jobs = Vec::new();
@@ -139,7 +170,8 @@ impl<'a> Trials<'a> {
             jobs.extend(named.map(|name| binaries::job(binary, name, *mode, Effort::Brief)));
         }
         if jobs.is_empty() {
-            return Ok(Err(format!("{package} has no test {test}")));
+            let why = format!("{package} has no test {test} {when}");
+            return Ok(Err(Unfit::new(why, "")));
         }
         Ok(Ok(jobs))
     }

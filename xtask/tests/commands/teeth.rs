@@ -56,6 +56,11 @@ fn report(fixture: &Fixture, options: &TeethOptions) -> Report {
     teeth::check(&fixture.layout, options).unwrap()
 }
 
+/// Mutants caught, tried, and at fault.
+fn figures(report: &Report) -> (usize, usize, usize) {
+    (report.caught, report.ran(), report.faults.len())
+}
+
 fn named(name: &str) -> TeethOptions {
     TeethOptions {
         filter: Some(name.into()),
@@ -75,27 +80,67 @@ fn only_a_test_that_begins_to_fail_catches() {
         // Again, after others: what was broken has been mended, and is built anew.
         ("caught", 1),
     ] {
-        let expected = Report {
-            caught,
-            ran: 1,
-            faults: 0,
-        };
-        assert_eq!(report(&fixture, &named(name)), expected, "{name}");
+        let report = report(&fixture, &named(name));
+        assert_eq!(figures(&report), (caught, 1, 0), "{name}");
     }
     let all = TeethOptions {
         all: true,
         ..TeethOptions::default()
     };
     let report = report(&fixture, &all);
-    assert_eq!(
-        report,
-        Report {
-            caught: 1,
-            ran: 5,
-            faults: 0
-        }
-    );
+    assert_eq!(figures(&report), (1, 5, 0));
     assert!(!report.is_success());
+    assert_reasons(&report);
+}
+
+/// Each with what is to be mended: which test let it pass, what the compiler said, what the test did.
+fn assert_reasons(report: &Report) {
+    let missed = |name: &str| {
+        let found = report.missed.iter().find(|one| one.mutant == name).unwrap();
+        (found.outcome.as_str(), found.output.as_str())
+    };
+    let survivor = missed("survives");
+    assert_eq!(survivor, ("SURVIVED std::order::smaller_of_two", ""));
+    let (outcome, output) = missed("does-not-compile");
+    assert_eq!(outcome, "UNFIT: order does not build with the mutant");
+    assert!(output.contains("cannot find value `c`"), "{output}");
+    let (outcome, output) = missed("names-no-test");
+    assert!(outcome.contains("has no test larger_of_two"), "{outcome}");
+    assert_eq!(output, "");
+    let (outcome, output) = missed("test-fails-anyway");
+    assert!(outcome.ends_with("fails_always fails without the mutant"));
+    assert!(output.contains("left: 1"), "{output}");
+}
+
+/// Leaves a mark for each build of its package, as one without instructions runs whenever that changes.
+const COUNTING: &str = r#"
+use std::io::Write;
+
+fn main() {
+    let target = std::env::var("CARGO_TARGET_DIR").unwrap();
+    let marks = std::path::Path::new(&target).join("marks");
+    let mut file = std::fs::File::options().append(true).create(true).open(marks).unwrap();
+    file.write_all(b"x").unwrap();
+}
+"#;
+
+#[test]
+fn mutants_of_one_mode_and_package_share_the_build_of_the_tree_as_it_is() {
+    let fixture = checkout("shared");
+    fixture.write("order/build.rs", COUNTING);
+    fixture.write(
+        "order/src/lib.rs",
+        &SOURCE.replace("smaller(1, 2), 3", "smaller(2, 2), 2"),
+    );
+    let options = TeethOptions {
+        all: true,
+        ..TeethOptions::default()
+    };
+    assert_eq!(report(&fixture, &options).ran(), 5);
+    let marks = fixture.layout.target.join("teeth/target/marks");
+    // Not for the one whose test does not exist.
+    let mutants = 4;
+    assert_eq!(std::fs::read(marks).unwrap().len(), 1 + mutants);
 }
 
 #[test]
@@ -104,14 +149,8 @@ fn a_patch_that_does_not_apply_is_a_fault_whatever_runs() {
     let stale = patch("smaller_of_two", "    if a > b { b } else { a }", "    b");
     fixture.write(&format!("{}/stale.patch", teeth::FOLDER), &stale);
     let report = report(&fixture, &named("caught"));
-    assert_eq!(
-        report,
-        Report {
-            caught: 1,
-            ran: 1,
-            faults: 1
-        }
-    );
+    assert_eq!(figures(&report), (1, 1, 1));
+    assert!(report.to_string().contains("\nstale: does not apply"));
     assert!(!report.is_success());
 }
 
@@ -124,21 +163,25 @@ fn a_bounded_run_takes_what_touches_changed_files() {
     };
     fixture.commit(0);
     assert_eq!(
-        report(&fixture, &options).ran,
+        report(&fixture, &options).ran(),
         5,
         "nothing older: all has changed"
     );
     fixture.write("order/README", "");
     fixture.commit(24);
-    assert_eq!(report(&fixture, &options).ran, 0, "the source is a day old");
+    assert_eq!(
+        report(&fixture, &options).ran(),
+        0,
+        "the source is a day old"
+    );
     let rotation = TeethOptions {
         rotation: 2,
         ..options.clone()
     };
-    assert_eq!(report(&fixture, &rotation).ran, 2);
+    assert_eq!(report(&fixture, &rotation).ran(), 2);
     fixture.write("order/src/lib.rs", &format!("{SOURCE}\n"));
     assert_eq!(
-        report(&fixture, &options).ran,
+        report(&fixture, &options).ran(),
         5,
         "changed, not yet committed"
     );
@@ -146,5 +189,5 @@ fn a_bounded_run_takes_what_touches_changed_files() {
         seconds: 0,
         ..options
     };
-    assert_eq!(report(&fixture, &no_time).ran, 0);
+    assert_eq!(report(&fixture, &no_time).ran(), 0);
 }

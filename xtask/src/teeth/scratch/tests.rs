@@ -92,6 +92,24 @@ fn a_mutation_is_in_force_until_it_is_dropped() {
 }
 
 #[test]
+fn trying_a_mutant_on_leaves_nothing_for_cargo_to_see() {
+    let tree = Folder::new("try-on");
+    tree.write("src/chain.rs", SOURCE);
+    let old = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
+    set_time(&tree.0.join("src/chain.rs"), old).unwrap();
+    let scratch = scratch_at(&tree);
+    let good = Mutant::parse("m", PATCH).unwrap();
+    let stale = Mutant::parse("m", &PATCH.replace("fn d", "fn e")).unwrap();
+    assert!(scratch.try_on(&good).is_ok());
+    assert!(scratch.try_on(&stale).is_err());
+    assert_eq!(tree.read("src/chain.rs"), SOURCE);
+    assert_eq!(tree.modified("src/chain.rs"), old);
+    // But cargo is to see a mutant that was built.
+    scratch.mutate(&good).unwrap().revert().unwrap();
+    assert_ne!(tree.modified("src/chain.rs"), old);
+}
+
+#[test]
 fn a_patch_applies_inside_another_repository() {
     let outer = Folder::new("nested");
     let status = Command::new("git")
