@@ -310,7 +310,7 @@ fn a_settled_commit_is_stamped() {
 /// Fills the log with reservations and leaves `free` of them.
 fn fill(wal: &Wal) -> usize {
     // A claim is a record, a group's header and a block; see `Geometry`.
-    let claims = ((32 << 10) - (5 * 584 + 4096)) / (32 + 40 + 4096);
+    let claims = ((32 << 10) - (5 * 2120 + 4096)) / (32 + 40 + 4096);
     for _ in 0..claims {
         wal.reserve(0).unwrap().keep();
     }

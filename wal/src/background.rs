@@ -71,7 +71,8 @@ fn flush_loop(shared: &Shared) {
         if state.stopping || state.failed.is_some() {
             return;
         }
-        if shared.words.take_flush_wanted() && state.next_unwritten().is_none() {
+        // What is sealed goes first; the request stands until the open group's turn.
+        if state.next_unwritten().is_none() && shared.words.take_flush_wanted() {
             state.seal();
         }
         if state.in_flight < shared.in_flight_max && state.next_unwritten().is_some() {

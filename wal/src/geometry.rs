@@ -72,10 +72,11 @@ impl Geometry {
         self.chunk_bytes * TAIL_CHUNKS
     }
 
-    /// Longest payload that a record holds itself; longer ones go to large files.
+    /// Longest payload that a record holds itself; longer ones go to large files, whose two durable
+    /// writes are only worth it where copying would hold up the sequencer for long.
     #[must_use]
     pub fn inline_bytes_max(&self) -> usize {
-        (self.chunk_bytes / 16) as usize
+        (self.chunk_bytes / 4) as usize
     }
 
     pub(crate) fn sequence(&self, lsn: Lsn) -> u64 {
@@ -161,6 +162,19 @@ mod tests {
             let geometry = Geometry::new(chunk, chunk * 8).unwrap();
             let claim = geometry.claim_bytes(geometry.inline_bytes_max());
             assert!(claim + geometry.slack_bytes() + BLOCK <= geometry.tail_bytes());
+        }
+    }
+
+    /// At most a tail and a group have no proof that they are durable. Copied, a chunk is left when
+    /// the next record does not fit, so each but the last holds at least what such a record leaves.
+    #[test]
+    fn what_an_opening_copies_fits_a_segment() {
+        for chunk in [8 << 10, 64 << 10, 1 << 20, 64 << 20] {
+            let geometry = Geometry::new(chunk, chunk * 8).unwrap();
+            let greatest = record_bytes(geometry.inline_bytes_max());
+            let least_used = chunk - greatest - GROUP_HEADER_BYTES as u64;
+            let chunks = (geometry.tail_bytes() + chunk).div_ceil(least_used);
+            assert!(chunks * chunk <= geometry.segment_bytes(), "{chunk}");
         }
     }
 }

@@ -31,6 +31,9 @@ const PIECE: usize = 1 << 20;
 pub(crate) struct LargeFiles {
     uuid: u128,
     file_bytes: u64,
+    /// Held while files are created and removed; taken before `state`.
+    files: Mutex<()>,
+    /// Never held during I/O: whoever appends takes it.
     state: Mutex<State>,
 }
 
@@ -56,6 +59,39 @@ struct Usage {
     pending: usize,
 }
 
+impl State {
+    /// Rule 2. `None`: the active file is too full.
+    fn claim(&mut self, padded: u64) -> Option<Range> {
+        let fits = |active: &&mut Active| active.len - active.next >= padded;
+        let active = self.active.as_mut().filter(fits)?;
+        let range = Range {
+            number: active.number,
+            file: Arc::clone(&active.file),
+            offset: active.next,
+        };
+        active.next += padded;
+        self.files.entry(range.number).or_default().pending += 1;
+        Some(range)
+    }
+
+    /// Rule 3: forgets the files that only records before `lsn` refer to, and names them.
+    fn take_unused(&mut self, lsn: Lsn) -> Vec<u64> {
+        let active = self.active.as_ref().map(|active| active.number);
+        let unused = |number: u64, usage: &Usage| {
+            usage.last < Some(lsn) && usage.pending == 0 && Some(number) != active
+        };
+        let mut dropped = Vec::new();
+        self.files.retain(|number, usage| {
+            let drop = unused(*number, usage);
+            if drop {
+                dropped.push(*number);
+            }
+            !drop
+        });
+        dropped
+    }
+}
+
 struct Range {
     number: u64,
     file: Arc<dyn File>,
@@ -78,6 +114,7 @@ impl LargeFiles {
         Self {
             uuid,
             file_bytes,
+            files: Mutex::new(()),
             state: Mutex::new(state),
         }
     }
@@ -105,27 +142,22 @@ impl LargeFiles {
 
     fn claim(&self, disk: &dyn Disk, len: u64) -> Result<Range, WalError> {
         let padded = len.max(1).next_multiple_of(BLOCK);
-        let mut state = self.state.lock();
-        let fits = state
-            .active
-            .as_ref()
-            .is_some_and(|active| active.len - active.next >= padded);
-        if !fits {
-            let active = self.begin_file(disk, state.next_number, padded)?;
-            state.next_number += 1;
-            state.active = Some(active);
+        if let Some(range) = self.state.lock().claim(padded) {
+            return Ok(range);
         }
-        let Some(active) = state.active.as_mut() else {
-            return Err(WalError::Closed);
+        let _files = self.files.lock();
+        let number = {
+            let mut state = self.state.lock();
+            if let Some(range) = state.claim(padded) {
+                return Ok(range); // Of the file that another has begun meanwhile.
+            }
+            state.next_number
         };
-        let range = Range {
-            number: active.number,
-            file: Arc::clone(&active.file),
-            offset: active.next,
-        };
-        active.next += padded;
-        state.files.entry(range.number).or_default().pending += 1;
-        Ok(range)
+        let active = self.begin_file(disk, number, padded)?;
+        let mut state = self.state.lock();
+        state.next_number += 1;
+        state.active = Some(active);
+        state.claim(padded).ok_or(WalError::Closed)
     }
 
     fn begin_file(&self, disk: &dyn Disk, number: u64, padded: u64) -> Result<Active, WalError> {
@@ -190,21 +222,16 @@ impl LargeFiles {
 
     /// Removes the files that only records before `lsn` refer to; the caller syncs the directory.
     pub(crate) fn truncate(&self, disk: &dyn Disk, lsn: Lsn) -> Result<usize, WalError> {
-        let mut state = self.state.lock();
-        let active = state.active.as_ref().map(|active| active.number);
-        let unused = |(number, usage): (&u64, &Usage)| {
-            let drop = usage.last < Some(lsn) && usage.pending == 0 && Some(*number) != active;
-            drop.then_some(*number)
-        };
-        let dropped: Vec<u64> = state.files.iter().filter_map(unused).collect();
+        let _files = self.files.lock();
+        let dropped = self.state.lock().take_unused(lsn);
         for number in &dropped {
             let name = names::large(*number);
             match disk.remove(&name) {
                 Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
                     return Err(WalError::sync(format!("removing {name}"), e));
                 }
-                _ => state.files.remove(number),
-            };
+                _ => {}
+            }
         }
         Ok(dropped.len())
     }

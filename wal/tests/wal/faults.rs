@@ -175,12 +175,17 @@ fn a_full_disk_is_named_and_nothing_is_lost_and_space_helps() {
     append(&wal, b"first", Durability::Buffered).unwrap();
     sim.set_capacity(Some(sim.bytes_used()));
     let mut appended = 1;
-    let full = loop {
-        match append(&wal, &payload(appended, 400), Durability::Buffered) {
-            Ok(_) => appended += 1,
-            Err(error) => break error,
-        }
-    };
+    let mut full = None;
+    // Until not even the shortest record fits.
+    for bytes in [&payload(1, 400)[..], b"x"] {
+        full = loop {
+            match append(&wal, bytes, Durability::Buffered) {
+                Ok(_) => appended += 1,
+                Err(error) => break Some(error),
+            }
+        };
+    }
+    let full = full.unwrap();
     assert!(matches!(full, WalError::DiskFull(_)), "{full}");
     assert!(matches!(
         append(&wal, b"x", Durability::Sync),
@@ -201,4 +206,42 @@ fn a_full_disk_is_named_and_nothing_is_lost_and_space_helps() {
     sim.set_capacity(None);
     let (_, commits) = open(&sim.disk(), &small()).unwrap();
     assert_eq!(commits.len() as u64, appended + 2);
+}
+
+/// Where groups are large, segments are allocated and not zeroed: their space is taken all the
+/// same, so the disk is found full by a reservation and never by a write.
+#[test]
+fn a_full_disk_poisons_nothing_where_segments_are_only_allocated() {
+    let config = vellum_wal::Config {
+        chunk_bytes: 256 << 10,
+        segment_bytes: 2 << 20,
+        ..small()
+    };
+    let options = SimOptions {
+        record: false,
+        capacity: None,
+    };
+    let sim = SimDisk::with_options(4, options);
+    let (wal, _) = open(&sim.disk(), &config).unwrap();
+    let bytes = payload(1, 60 << 10);
+    let mut appended = 0;
+    while wal.stats().segments_allocated == 0 {
+        append(&wal, &bytes, Durability::Buffered).unwrap();
+        appended += 1;
+    }
+    sim.set_capacity(Some(sim.bytes_used()));
+    let full = loop {
+        match append(&wal, &bytes, Durability::Buffered) {
+            Ok(_) => appended += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(full, WalError::DiskFull(_)), "{full}");
+    wal.sync().unwrap();
+    sim.set_capacity(None);
+    commit(&wal, &bytes, Durability::Sync).unwrap();
+    drop(wal);
+    let (_, commits) = open(&sim.disk(), &config).unwrap();
+    assert_eq!(commits.len(), appended + 1);
+    assert!(commits.iter().all(|commit| commit.1 == bytes));
 }

@@ -128,8 +128,11 @@ fn dropped_reservations_give_their_space_back() {
         drop(wal.reserve(500).unwrap());
     }
     assert!(matches!(
-        wal.reserve(513),
-        Err(WalError::TooLarge { len: 513, max: 512 })
+        wal.reserve(2049),
+        Err(WalError::TooLarge {
+            len: 2049,
+            max: 2048
+        })
     ));
 }
 
