@@ -1,4 +1,4 @@
-//! Measures the log on a directory: `measure <directory> [seconds]`.
+//! Measures the log on a directory: `measure <directory> [seconds] [buffered | durable]`.
 //!
 //! Durable rates mean something only beside the device's own, which is probed before each of them.
 
@@ -109,16 +109,27 @@ fn main() -> Outcome<()> {
     let seconds: u64 = arguments.next().map_or(Ok(2), |n| n.parse())?;
     let time = Duration::from_secs(seconds);
     let path = Path::new(&directory).join("vellum-wal-measure");
+    let part = arguments.next();
+    if part.as_deref() != Some("durable") {
+        measure_buffered(&path, time)?;
+    }
+    if part.as_deref() != Some("buffered") {
+        measure_durable(&path, time)?;
+    }
+    Ok(())
+}
+
+fn measure_buffered(path: &Path, time: Duration) -> Outcome<()> {
     for (name, threads) in [
         ("memory", 1),
         ("memory", 2),
         ("directory", 1),
         ("directory", 2),
     ] {
-        std::fs::create_dir_all(&path)?;
+        std::fs::create_dir_all(path)?;
         let disk: Arc<dyn Disk> = match name {
             "memory" => Arc::new(MemoryDisk::new()),
-            _ => Arc::new(DirDisk::open(&path)?),
+            _ => Arc::new(DirDisk::open(path)?),
         };
         let wal = Arc::new(open(&disk, &Config::default())?.0);
         let begin = processor_ns()?;
@@ -138,17 +149,21 @@ fn main() -> Outcome<()> {
             let rate = commits as f64 / begin.elapsed().as_secs_f64();
             println!("  replay of {commits}: {rate:.0}/s, {:?}", begin.elapsed());
         }
-        std::fs::remove_dir_all(&path)?;
+        std::fs::remove_dir_all(path)?;
     }
+    Ok(())
+}
+
+fn measure_durable(path: &Path, time: Duration) -> Outcome<()> {
     for in_flight_max in [1, 2, 4, 8] {
-        std::fs::create_dir_all(&path)?;
-        let disk: Arc<dyn Disk> = Arc::new(DirDisk::open(&path)?);
+        std::fs::create_dir_all(path)?;
+        let disk: Arc<dyn Disk> = Arc::new(DirDisk::open(path)?);
         let config = Config {
             in_flight_max,
             ..Config::default()
         };
         let wal = Arc::new(open(&disk, &config)?.0);
-        let probe = sync_rate(&path, 2000)?.per_second();
+        let probe = sync_rate(path, 2000)?.per_second();
         print!("durable, {in_flight_max} in flight, probe {probe:.0}/s:");
         for threads in [1, 8, 64] {
             print!(
@@ -162,7 +177,7 @@ fn main() -> Outcome<()> {
             wal.stats().records_per_group_mean()
         );
         drop(wal);
-        std::fs::remove_dir_all(&path)?;
+        std::fs::remove_dir_all(path)?;
     }
     Ok(())
 }

@@ -9,20 +9,29 @@
 //! 3. Whoever waits for a group that nobody writes writes it himself (a lone committer syncs for
 //!    himself); older groups first. If as many are under way as may be, he sleeps; whoever ends a
 //!    write wakes one of those whose group is next, so that a free place is never forgotten.
-//! 4. The mark is moved under the mutex, then the mutex is opened, then sleepers are woken; they
+//! 4. Who is about to write the open group lets those commit again first whom the last write has
+//!    woken: it opens the mutex and yields until the group has as many records as are expected, or
+//!    stops growing, or as long as the last write took. One thread gathers at a time; others who
+//!    wait for that group sleep. A lone committer expects nobody. Having gathered, it looks at
+//!    everything again.
+//! 5. The mark is moved under the mutex, then the mutex is opened, then sleepers are woken; they
 //!    look again. A sleeper sleeps at its own group's condvar, so that a flush wakes only its own.
-//! 5. A failed write poisons the log for ever. It is not repeated.
+//! 6. A failed write poisons the log for ever. It is not repeated.
 
 use std::sync::Arc;
 
 use vellum_base::{Lsn, Timestamp};
-use vellum_sync::MutexGuard;
+use vellum_sync::thread::yield_now;
+use vellum_sync::{MutexGuard, clock, scaled};
 
 use crate::error::{Failure, WalError};
 use crate::geometry::block_ceil;
 use crate::group::{Group, Progress};
 use crate::names;
 use crate::state::{Shared, State, Wake};
+
+/// After so many yields in which the open group did not grow it is written.
+const IDLE_YIELDS: usize = 32;
 
 impl Shared {
     /// Waits until everything up to `at` has the durability that its author asked for.
@@ -60,6 +69,7 @@ impl Shared {
         mut state: MutexGuard<'a, State>,
         group: u64,
     ) -> Result<(), WalError> {
+        let mut gathered = false;
         loop {
             if state.durable_id >= group {
                 return Ok(());
@@ -67,9 +77,16 @@ impl Shared {
             if let Some(failure) = &state.failed {
                 return Err(WalError::Poisoned(Arc::clone(failure)));
             }
-            if state.in_flight < self.in_flight_max && self.claims_write(&mut state, group) {
-                state = self.write_next(state)?;
-                continue;
+            if state.in_flight < self.in_flight_max && !state.gathers_for(group) {
+                if !gathered && state.expects_more(group) {
+                    state = self.gather(state, group);
+                    gathered = true;
+                    continue;
+                }
+                if self.claims_write(&mut state, group) {
+                    state = self.write_next(state)?;
+                    continue;
+                }
             }
             if let Some(group) = state.group_mut(group) {
                 group.waiters += 1;
@@ -80,6 +97,25 @@ impl Shared {
                 group.waiters -= 1;
             }
         }
+    }
+
+    /// Rule 4. The guard comes back locked.
+    fn gather<'a>(&'a self, mut state: MutexGuard<'a, State>, group: u64) -> MutexGuard<'a, State> {
+        let deadline = clock::now() + state.write_time;
+        let mut records = 0;
+        let mut idle = 0;
+        state.gathering = Some(group);
+        while state.expects_more(group) && idle < scaled(IDLE_YIELDS, 1) && clock::now() <= deadline
+        {
+            let now = state.open.as_ref().map_or(0, |open| open.records);
+            idle = if now > records { 0 } else { idle + 1 };
+            records = now;
+            drop(state);
+            yield_now();
+            state = self.state.lock();
+        }
+        state.gathering = None;
+        state
     }
 
     /// Whether there is a group up to `group` that nobody writes yet; seals the open one if it is
@@ -109,12 +145,15 @@ impl Shared {
             .find(|(s, _)| *s == sequence)
             .map(|(_, file)| Arc::clone(file));
         drop(state);
+        let begun = clock::now();
         let written = match &file {
             Some(file) => self.write_group(&group, file.as_ref()),
             None => Err(std::io::ErrorKind::NotFound.into()),
         };
+        let write_time = clock::now().saturating_sub(begun);
         let mut state = self.state.lock();
         state.in_flight -= 1;
+        state.write_time = write_time;
         match written {
             Ok(bytes) => {
                 state.stats.group_written(group.records, bytes);
@@ -160,6 +199,7 @@ impl Shared {
         if state.failed.is_some() {
             return wake; // What came after the failure is not counted any more.
         }
+        let mut woken = 0;
         while let Some(group) = state.pop_written() {
             state.durable = group.end;
             state.durable_id = group.id;
@@ -167,7 +207,11 @@ impl Shared {
             if group.waiters > 0 {
                 wake.groups |= self.bit(group.id);
             }
+            woken += group.waiters;
         }
+        // Who wrote comes back, too.
+        let waiting = state.open.as_ref().map_or(0, |open| open.records);
+        state.expected = waiting + woken + 1;
         self.words.publish_settled(state.settled_now());
         self.update_limit(state);
         self.drop_files(state);

@@ -15,6 +15,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use vellum_base::{Lsn, Timestamp};
 use vellum_disk::{Disk, File};
@@ -346,6 +347,9 @@ fn share(
         durable: end,
         outstanding: 0,
         in_flight: 0,
+        gathering: None,
+        expected: 0,
+        write_time: Duration::ZERO,
         prepared,
         files: VecDeque::from([(header.sequence, Arc::clone(&file))]),
         failed: None,

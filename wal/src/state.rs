@@ -16,6 +16,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use vellum_base::{Lsn, Timestamp};
 use vellum_disk::{Disk, File, Mapped};
@@ -50,6 +51,12 @@ pub(crate) struct State {
     /// Groups that are not durable and hold a commit that wants to be.
     pub(crate) outstanding: usize,
     pub(crate) in_flight: usize,
+    /// The open group while somebody waits for it to grow.
+    pub(crate) gathering: Option<u64>,
+    /// Records that the open group will soon have, if those come back whom the last write woke.
+    pub(crate) expected: u32,
+    /// How long the last write took.
+    pub(crate) write_time: Duration,
     /// Up to where segments are ready to be written.
     pub(crate) prepared: Lsn,
     /// Open segments, oldest first.
@@ -123,6 +130,17 @@ impl State {
         let groups = self.sealed.iter().chain(&self.open).rev();
         let waits = |group: &&Group| group.first_sync.is_some_and(|first| first <= at);
         groups.into_iter().find(waits).map(|group| group.id)
+    }
+
+    /// Whether another thread lets this group grow, and will write it then.
+    pub(crate) fn gathers_for(&self, group: u64) -> bool {
+        self.gathering == Some(group)
+    }
+
+    /// Whether the group is open and has fewer records than expected.
+    pub(crate) fn expects_more(&self, group: u64) -> bool {
+        let open = self.open.as_ref();
+        open.is_some_and(|open| open.id == group && open.records < self.expected)
     }
 
     pub(crate) fn group_mut(&mut self, id: u64) -> Option<&mut Group> {
