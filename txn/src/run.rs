@@ -8,12 +8,17 @@
 //!    alone, also where keys begin alike (`user000…`); equal heads are decided by the whole keys.
 //! 3. Heads of two runs compare only if their prefixes are the same. A merge takes what is common
 //!    to both prefixes, and makes the heads of that side anew whose prefix was longer.
+//! 4. The first half of every [`STRIDE`]th head stands in an array of its own that fits a near cache:
+//!    a search misses once, for a few lines of items at the same time, and not at each of its steps.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::ops::Bound;
 
-use crate::arena::{Arena, EntryAt};
+use crate::arena::{Arena, EntryAt, prefetch};
+
+/// Items for each head of the array that is searched first.
+const STRIDE: usize = 32;
 
 /// How far ahead of their use entries are prefetched.
 const AHEAD: usize = 8;
@@ -82,9 +87,23 @@ impl Item {
 pub(crate) struct Run {
     prefix: Box<[u8]>,
     items: Vec<Item>,
+    /// Rule 4.
+    heads: Box<[u64]>,
 }
 
 impl Run {
+    fn new(prefix: &[u8], items: Vec<Item>) -> Self {
+        Self {
+            prefix: prefix.into(),
+            heads: items
+                .iter()
+                .step_by(STRIDE)
+                .map(|item| item.head.0)
+                .collect(),
+            items,
+        }
+    }
+
     /// The keys of a table's entries, sorted; an entry that occurs twice is kept once.
     pub(crate) fn sort(arena: &Arena, entries: impl Iterator<Item = EntryAt> + Clone) -> Self {
         let mut keys = entries.clone().map(|at| arena.key(at));
@@ -97,10 +116,7 @@ impl Run {
             .collect();
         items.sort_unstable_by(|a, b| a.compare(*b, arena));
         items.dedup_by_key(|item| item.entry_units);
-        Self {
-            prefix: prefix.into(),
-            items,
-        }
+        Self::new(prefix, items)
     }
 
     /// The keys of both (rule 3).
@@ -124,10 +140,7 @@ impl Run {
         }
         items.extend_from_slice(a);
         items.extend_from_slice(b);
-        Self {
-            prefix: prefix.into(),
-            items,
-        }
+        Self::new(prefix, items)
     }
 
     /// The items with heads that follow the first `skip` bytes of each key.
@@ -191,10 +204,28 @@ impl Run {
             };
         };
         let head = Head::of(rest);
-        self.items.partition_point(|item| {
+        // All items up to and with `first - 1` have lesser heads, all from `end` on greater ones.
+        let before = self.heads.partition_point(|other| *other < head.0);
+        let first = before.checked_sub(1).map_or(0, |block| block * STRIDE + 1);
+        let equal = match &self.heads[before..] {
+            [next, ..] if *next == head.0 => {
+                self.heads[before..].partition_point(|other| *other == head.0)
+            }
+            _ => 0,
+        };
+        let end = self.items.len().min((before + equal) * STRIDE);
+        let first = first.min(end);
+        for line in self.items[first..end]
+            .chunks(64 / size_of::<Item>())
+            .take(STRIDE)
+        {
+            prefetch(line.as_ptr());
+        }
+        let among = self.items[first..end].partition_point(|item| {
             let order = item.head.cmp(&head);
             order.then_with(|| item.key(arena).cmp(key)) <= most
-        })
+        });
+        first + among
     }
 }
 
