@@ -6,7 +6,7 @@
 use super::Finding;
 use super::tree::Tree;
 
-const LAYERS: [(&str, &[&str]); 9] = [
+const LAYERS: [(&str, &[&str]); 10] = [
     ("vellum-base", &[]),
     ("vellum-sync", &[]),
     ("vellum-index", &[]),
@@ -14,6 +14,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ("vellum-disk", &["vellum-base", "vellum-sync"]),
     ("vellum-wal", &["vellum-base", "vellum-sync", "vellum-disk"]),
     ("vellum-txn", &["vellum-base", "vellum-sync"]),
+    ("vellum-pages", &["vellum-base", "vellum-sync", "vellum-disk"]),
     ("vellum-exact", &["vellum-index", "vellum-distance"]),
     (
         "vellum-testkit",

@@ -1,0 +1,43 @@
+//! What can go wrong with pages.
+
+use std::io;
+use std::sync::Arc;
+
+use vellum_base::Corruption;
+
+/// An operation on pages failed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PageError {
+    /// The file cannot be read now; nothing is broken, and later reads may succeed.
+    #[error("reading {what}: {source}")]
+    Read {
+        /// What was read.
+        what: String,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+    /// The file cannot be written. After a failed sync nothing more is written.
+    #[error("writing {what}: {source}")]
+    Write {
+        /// What was written.
+        what: String,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+    /// The disk is full; nothing was changed.
+    #[error("no space on the disk for {what}")]
+    DiskFull {
+        /// What was to be written.
+        what: String,
+    },
+    /// Bytes are not what was written.
+    #[error(transparent)]
+    Corrupt(#[from] Corruption),
+    /// The budget leaves no frame: everything in it is pinned or waits to be written.
+    #[error("no frame of {bytes} bytes within the memory budget")]
+    NoFrame {
+        /// How large a frame was asked for.
+        bytes: usize,
+    },
+}
