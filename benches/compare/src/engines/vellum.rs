@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::path::Path;
 
-use vellum::{CommitHandle, Database, ReadTransaction, Table};
+use vellum::{CommitHandle, Database, ReadTransaction, Table, Transaction};
 
 use crate::Result;
 use crate::engine::{Durability, Engine, Record, Snapshot};
@@ -27,20 +27,12 @@ impl Vellum {
         Ok(Self { database, records })
     }
 
-    fn commit(
-        &self,
-        records: &mut dyn Iterator<Item = Record<'_>>,
-        durability: Durability,
-    ) -> Result<CommitHandle> {
-        let durability = match durability {
-            Durability::Sync => vellum::Durability::Sync,
-            Durability::Buffered => vellum::Durability::Buffered,
-        };
+    fn write(&self, records: &mut dyn Iterator<Item = Record<'_>>) -> Result<Transaction> {
         let mut transaction = self.database.begin()?;
         for record in records {
             transaction.insert(&self.records, record.key, record.value)?;
         }
-        Ok(transaction.commit_with(durability)?)
+        Ok(transaction)
     }
 }
 
@@ -54,7 +46,19 @@ impl Engine for Vellum {
         records: &mut dyn Iterator<Item = Record<'_>>,
         durability: Durability,
     ) -> Result<()> {
-        Ok(self.commit(records, durability)?.wait()?)
+        let transaction = self.write(records)?;
+        match durability {
+            // The database's own durability; it waits, and asks nobody else to write.
+            Durability::Sync => {
+                transaction.commit()?;
+            }
+            Durability::Buffered => {
+                transaction
+                    .commit_with(vellum::Durability::Buffered)?
+                    .wait()?;
+            }
+        }
+        Ok(())
     }
 
     fn put_in_flight(
@@ -75,7 +79,8 @@ impl Engine for Vellum {
                     waiting.pop_front();
                 }
             }
-            waiting.push_back(self.commit(&mut std::iter::once(record), Durability::Sync)?);
+            let transaction = self.write(&mut std::iter::once(record))?;
+            waiting.push_back(transaction.commit_with(vellum::Durability::Sync)?);
         }
         for handle in waiting {
             handle.wait()?;
