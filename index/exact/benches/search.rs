@@ -12,10 +12,14 @@ use vellum_index::{IndexSpec, Metric, RowId, Rows, Run, SearchRequest, VectorInd
 
 const ROWS: usize = 50_000;
 const CHUNK_BYTES: usize = 2 << 20;
+/// Components in a cache line.
+const LINE: usize = 16;
 
 struct Host {
     dimension: usize,
-    vectors: Vec<f32>,
+    memory: Vec<f32>,
+    /// Where the vectors begin in the memory: at a cache line, as the store's chunks do.
+    begin: usize,
     accepted_one_in: u64,
 }
 
@@ -26,12 +30,19 @@ impl Host {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             (state >> 8) as f32 / (1 << 23) as f32 - 1.0
         };
-        let vectors = (0..ROWS * dimension).map(|_| next()).collect();
+        let mut memory = vec![0.0; ROWS * dimension + LINE];
+        let begin = memory.as_ptr().align_offset(LINE * size_of::<f32>());
+        memory[begin..].fill_with(&mut next);
         Self {
             dimension,
-            vectors,
+            memory,
+            begin,
             accepted_one_in: 1,
         }
+    }
+
+    fn vectors(&self) -> &[f32] {
+        &self.memory[self.begin..][..ROWS * self.dimension]
     }
 }
 
@@ -41,7 +52,7 @@ impl Rows for Host {
         let start = from.0 as usize;
         let end = ((start / chunk + 1) * chunk).min(ROWS);
         let vectors = self
-            .vectors
+            .vectors()
             .get(start * self.dimension..end * self.dimension)?;
         (start < end).then_some(Run {
             first: from,
@@ -50,7 +61,7 @@ impl Rows for Host {
     }
 
     fn vector(&self, row: RowId) -> Option<&[f32]> {
-        self.vectors
+        self.vectors()
             .chunks_exact(self.dimension)
             .nth(row.0 as usize)
     }
@@ -63,14 +74,14 @@ impl Rows for Host {
 fn search(criterion: &mut Criterion) {
     for dimension in [8, 384] {
         let mut host = Host::new(dimension);
-        let query = host.vectors[..dimension].to_vec();
+        let query = host.vectors()[..dimension].to_vec();
         for kernels in Kernels::available() {
             let spec = IndexSpec::new("column", dimension, Metric::Cosine);
             let index = Exact::with_kernels(kernels).open_exact(&spec);
             let Ok(index) = index else { return };
             let mut group = criterion.benchmark_group(format!("{dimension}/{}", kernels.name()));
             group.sample_size(30);
-            group.throughput(Throughput::Bytes(size_of_val(&*host.vectors) as u64));
+            group.throughput(Throughput::Bytes(size_of_val(host.vectors()) as u64));
             for (k, accepted_one_in) in [(10, 1), (100, 1), (10, 100)] {
                 host.accepted_one_in = accepted_one_in;
                 group.bench_function(format!("k-{k}-accepting-1-in-{accepted_one_in}"), |bench| {
