@@ -40,4 +40,25 @@ pub enum PageError {
         /// How large a frame was asked for.
         bytes: usize,
     },
+    /// A sync or a durable write failed, so what the disk holds is unknown: no more checkpoints are
+    /// made; reads go on.
+    #[error("no more checkpoints since one failed: {why}")]
+    Poisoned {
+        /// What failed.
+        why: String,
+    },
+    /// A newer version wrote the file.
+    #[error("the file of pages has format {found}; up to {known} is known here")]
+    NewerFormat {
+        /// The file's version.
+        found: u32,
+        /// The newest known here.
+        known: u32,
+    },
+    /// The file belongs to another database.
+    #[error("the file of pages belongs to another database")]
+    Foreign,
+    /// What was asked for cannot be: updates out of order, a key or a record too long.
+    #[error("refused: {0}")]
+    Refused(String),
 }

@@ -27,14 +27,16 @@
 //! | module | what is there |
 //! |---|---|
 //! | [`page`] | places, sizes, the header that every page has |
-//! | [`frames`], [`pool`] | memory under one budget; the page table, reading, evicting |
+//! | `frames`, [`pool`] | memory under one budget; the page table, reading, evicting |
 //! | [`file`], [`space`], [`superblock`] | the file: pages, free space, where everything begins |
 //! | [`state`] | epochs, which of them live, what they still need; checkpoints |
 //! | [`tree`] | B+trees |
 //! | [`latch`] | latches with ranks, fairness and a deadlock detector, for those that change one structure together |
 
 pub mod error;
+mod frames;
 pub mod page;
+pub mod pool;
 
 pub use error::PageError;
 pub use page::{Epoch, PageKind, PageRef, PageSize, TreeId};

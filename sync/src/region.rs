@@ -41,6 +41,18 @@ impl Region {
         self.0.as_ptr()
     }
 
+    /// Gives the memory of a part back to the system: its bytes are zero then, or what they were, and
+    /// it becomes resident again where it is touched. Advice: whole pages of the system's only, and
+    /// none under the checkers, which have no residence.
+    ///
+    /// # Safety
+    /// The part is within the region, and nobody else uses it meanwhile.
+    #[expect(unsafe_code, reason = "the bytes change under whoever uses them")]
+    pub unsafe fn discard(&self, offset: usize, bytes: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { self.0.discard(offset, bytes) }
+    }
+
     /// The size in bytes, as asked for.
     #[inline]
     #[must_use]

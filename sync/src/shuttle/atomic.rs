@@ -4,6 +4,11 @@ pub(crate) use shuttle::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, fence,
 };
 
+/// What the exchange did is no fence in the language's model.
+pub(crate) fn fence_after_exchange() {
+    fence(std::sync::atomic::Ordering::SeqCst);
+}
+
 /// Exclusive access, in the form that every mode can give.
 pub(crate) trait Exclusive<V> {
     fn exclusive<R>(&mut self, access: impl FnOnce(&mut V) -> R) -> R;

@@ -4,6 +4,16 @@ pub(crate) use std::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, fence,
 };
 
+/// A full fence, right after a compare-and-exchange by the same thread. On x86-64 the exchange was one
+/// already (a locked instruction), and a second would double the cost; so only the compiler is held.
+#[inline]
+pub(crate) fn fence_after_exchange() {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::SeqCst);
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    fence(std::sync::atomic::Ordering::SeqCst);
+}
+
 /// Exclusive access, in the form that every mode can give.
 pub(crate) trait Exclusive<V> {
     fn exclusive<R>(&mut self, access: impl FnOnce(&mut V) -> R) -> R;

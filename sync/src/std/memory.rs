@@ -4,7 +4,9 @@
 
 use std::io;
 
-use memmap2::{Advice, MmapOptions, MmapRaw};
+#[cfg(all(target_os = "linux", not(miri)))]
+use memmap2::{Advice, UncheckedAdvice};
+use memmap2::{MmapOptions, MmapRaw};
 
 use crate::Huge;
 use crate::atomic::AtomicU64;
@@ -31,6 +33,22 @@ impl Region {
     #[inline]
     pub(crate) fn as_ptr(&self) -> *mut u8 {
         self.map.as_mut_ptr()
+    }
+
+    /// # Safety
+    /// As [`crate::Region::discard`].
+    pub(crate) unsafe fn discard(&self, offset: usize, bytes: usize) {
+        #[cfg(all(target_os = "linux", not(miri)))]
+        {
+            // SAFETY: the part is within the mapping and nobody uses it. Where the system refuses
+            // (its pages are larger), the memory stays as it was.
+            let _ = unsafe {
+                self.map
+                    .unchecked_advise_range(UncheckedAdvice::DontNeed, offset, bytes)
+            };
+        }
+        #[cfg(not(all(target_os = "linux", not(miri))))]
+        let _ = (offset, bytes);
     }
 
     #[inline]

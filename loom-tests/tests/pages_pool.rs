@@ -1,0 +1,202 @@
+//! Models of the pool: no reader ever sees a frame that was freed, or another page's bytes.
+
+#![cfg(vellum_loom)]
+
+use std::sync::Arc as StdArc;
+
+use vellum_loom_tests::Model;
+use vellum_pages::pool::{Hint, PageReader, Pool};
+use vellum_pages::{PageError, PageRef, PageSize};
+use vellum_sync::thread;
+
+const SIZE: PageSize = PageSize::K4;
+
+struct MadeUp;
+
+impl PageReader for MadeUp {
+    fn read(&self, at: PageRef, _: PageSize, into: &mut [u8]) -> Result<(), PageError> {
+        into[0] = at.step() as u8;
+        Ok(())
+    }
+}
+
+/// A pool with so many frames.
+fn pool(frames: usize) -> Pool {
+    // Room for the table besides, less than a frame.
+    let budget = frames * SIZE.bytes() + SIZE.bytes() / 2;
+    Pool::new(budget, StdArc::new(MadeUp)).unwrap()
+}
+
+fn at(step: u64) -> PageRef {
+    PageRef::new(step, 1).unwrap()
+}
+
+fn fetch(pool: &Pool, step: u64) -> bool {
+    match pool.fetch(at(step), SIZE, Hint::Normal) {
+        Ok(held) => {
+            assert_eq!(u64::from(held[0]), step);
+            true
+        }
+        Err(error) => {
+            assert!(matches!(error, PageError::NoFrame { .. }));
+            false
+        }
+    }
+}
+
+fn peek(pool: &Pool, step: u64) -> bool {
+    let guard = pool.guard();
+    let page = guard.peek(at(step));
+    assert!(page.is_none_or(|page| u64::from(page[0]) == step));
+    page.is_some()
+}
+
+fn publish(pool: &Pool, step: u64) -> bool {
+    let Ok(mut page) = pool.create(SIZE) else {
+        return false;
+    };
+    page[0] = step as u8;
+    pool.publish(page, at(step)).unwrap();
+    true
+}
+
+/// One frame: a page is evicted, its frame gets another page, while somebody reads.
+#[test]
+fn a_reader_beside_eviction_sees_its_page() {
+    let model = Model::new("pages_pool::a_reader_beside_eviction_sees_its_page");
+    model.preemptions(3).executions(300_000).check(|| {
+        let pool = pool(1);
+        assert!(fetch(&pool, 1));
+        let other = pool.clone();
+        let evictor = thread::spawn(move || fetch(&other, 2));
+        let other = pool.clone();
+        let reader = thread::spawn(move || peek(&other, 1));
+        reader.join().unwrap();
+        evictor.join().unwrap();
+        assert!(fetch(&pool, 3), "nothing leaks");
+    });
+}
+
+/// A page that is marked as used while it is evicted is not brought back.
+#[test]
+fn a_used_page_does_not_come_back() {
+    let model = Model::new("pages_pool::a_used_page_does_not_come_back");
+    model.preemptions(3).executions(300_000).check(|| {
+        let pool = pool(1);
+        assert!(fetch(&pool, 1));
+        let other = pool.clone();
+        let evictor = thread::spawn(move || fetch(&other, 2));
+        let other = pool.clone();
+        let reader = thread::spawn(move || {
+            peek(&other, 1);
+            peek(&other, 1);
+        });
+        reader.join().unwrap();
+        let there = evictor.join().unwrap();
+        assert!(!there || !peek(&pool, 1), "one frame, one page");
+    });
+}
+
+/// What is published is seen whole.
+#[test]
+fn a_published_page_is_seen_whole() {
+    let model = Model::new("pages_pool::a_published_page_is_seen_whole");
+    model.preemptions(3).check(|| {
+        let pool = pool(2);
+        // Its piece of the table is there already, and orders nothing.
+        assert!(publish(&pool, 2));
+        let other = pool.clone();
+        let writer = thread::spawn(move || assert!(publish(&other, 1)));
+        let other = pool.clone();
+        let reader = thread::spawn(move || peek(&other, 1));
+        reader.join().unwrap();
+        writer.join().unwrap();
+        assert!(peek(&pool, 1));
+    });
+}
+
+/// A page that is pinned while it is evicted stays readable for who has it.
+#[test]
+fn a_pinned_page_stays() {
+    let model = Model::new("pages_pool::a_pinned_page_stays");
+    model.preemptions(3).executions(300_000).check(|| {
+        let pool = pool(1);
+        assert!(fetch(&pool, 1));
+        let other = pool.clone();
+        let evictor = thread::spawn(move || fetch(&other, 2));
+        let other = pool.clone();
+        let holder = thread::spawn(move || {
+            let held = other.hold(at(1));
+            thread::yield_now();
+            assert!(held.is_none_or(|held| held[0] == 1));
+        });
+        holder.join().unwrap();
+        evictor.join().unwrap();
+        assert!(fetch(&pool, 3), "nothing leaks");
+    });
+}
+
+/// A page is forgotten, and its frame and its place are given again, while somebody still reads it.
+#[test]
+fn a_forgotten_page_stays_for_its_readers() {
+    let model = Model::new("pages_pool::a_forgotten_page_stays_for_its_readers");
+    model.preemptions(3).executions(300_000).check(|| {
+        let pool = pool(1);
+        assert!(publish(&pool, 1));
+        let other = pool.clone();
+        let writer = thread::spawn(move || {
+            other.forget(at(1));
+            assert_eq!(other.dirty_bytes(), 0);
+            publish(&other, 2)
+        });
+        let other = pool.clone();
+        let reader = thread::spawn(move || peek(&other, 1));
+        reader.join().unwrap();
+        let published = writer.join().unwrap();
+        assert_eq!(peek(&pool, 2), published);
+        assert_eq!(pool.dirty_bytes(), usize::from(published) * SIZE.bytes());
+    });
+}
+
+/// Two who miss a page get the same frame.
+#[test]
+fn a_page_gets_one_frame() {
+    let model = Model::new("pages_pool::a_page_gets_one_frame");
+    model.preemptions(3).executions(300_000).check(|| {
+        let pool = pool(2);
+        let threads = [(); 2].map(|()| {
+            let pool = pool.clone();
+            thread::spawn(move || pool.fetch(at(1), SIZE, Hint::Normal).unwrap())
+        });
+        let [one, two] = threads.map(|thread| thread.join().unwrap());
+        assert!(std::ptr::eq(&*one, &*two) && one[0] == 1);
+        let last = pool.create(SIZE);
+        assert!(last.is_ok(), "the loser's frame is free");
+        drop((one, two, last));
+        assert!(
+            publish(&pool, 2) && publish(&pool, 3),
+            "and so is the winner's"
+        );
+    });
+}
+
+/// A dirty page is not evicted; when it is written, it may be.
+#[test]
+fn a_dirty_page_is_not_lost() {
+    let model = Model::new("pages_pool::a_dirty_page_is_not_lost");
+    model.preemptions(3).executions(300_000).check(|| {
+        let pool = pool(1);
+        assert!(publish(&pool, 1));
+        let other = pool.clone();
+        let writer = thread::spawn(move || {
+            assert!(peek(&other, 1), "not yet written");
+            other.written(at(1));
+        });
+        let other = pool.clone();
+        let evictor = thread::spawn(move || fetch(&other, 2));
+        evictor.join().unwrap();
+        writer.join().unwrap();
+        assert_eq!(pool.dirty_bytes(), 0);
+        assert!(fetch(&pool, 1), "the file has it");
+    });
+}
