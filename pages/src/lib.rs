@@ -34,9 +34,14 @@
 //! | [`latch`] | latches with ranks, fairness and a deadlock detector, for those that change one structure together |
 
 pub mod error;
+pub mod file;
 mod frames;
 pub mod page;
 pub mod pool;
+pub mod space;
+pub mod state;
+pub mod store;
+pub mod superblock;
 
 pub use error::PageError;
 pub use page::{Epoch, PageKind, PageRef, PageSize, TreeId};
