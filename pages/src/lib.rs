@@ -42,6 +42,7 @@ pub mod space;
 pub mod state;
 pub mod store;
 pub mod superblock;
+pub mod tree;
 
 pub use error::PageError;
 pub use page::{Epoch, PageKind, PageRef, PageSize, TreeId};

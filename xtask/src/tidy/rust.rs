@@ -6,10 +6,13 @@ use super::tree::Tree;
 
 /// Where `unsafe` may stand. `docs/architecture.md` names the same places of the product; the
 /// comparison with other stores is none of it.
-const UNSAFE: [&str; 8] = [
+const UNSAFE: [&str; 11] = [
     "sync/",
     "disk/",
     "index/distance/",
+    "pages/src/frames",
+    "pages/src/pool/",
+    "pages/src/tree/node/search/x86",
     "txn/src/arena",
     "txn/src/registry",
     "txn/src/rows",

@@ -1,0 +1,231 @@
+//! Looking keys up.
+
+use vellum_base::Timestamp;
+
+use super::node::{Body, Large, Record, prefetch};
+use super::{LEAF_LINES, LEVELS_MAX, Missing, Reached, Root, Stop, Tree};
+use crate::error::PageError;
+use crate::pool::{Guard, Held, Hint};
+
+/// Keys that a lookup of many has under way at once.
+const MANY: usize = 16;
+
+/// A record that was found, with the page that it stands in.
+#[derive(Clone, Debug)]
+pub struct Found {
+    page: Held,
+    at: Timestamp,
+    place: Place,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Inline {
+        start: usize,
+        vectors: usize,
+        end: usize,
+    },
+    Large(Large),
+}
+
+impl Found {
+    /// When it was committed.
+    #[must_use]
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    /// The value and the encoded vectors; an error: where they are.
+    pub fn body(&self) -> Result<(&[u8], &[u8]), Large> {
+        match self.place {
+            Place::Inline {
+                start,
+                vectors,
+                end,
+            } => Ok((&self.page[start..vectors], &self.page[vectors..end])),
+            Place::Large(large) => Err(large),
+        }
+    }
+}
+
+impl Tree {
+    /// Looks a key up, and shows its record to `see` while a guard protects it: `see` must be short,
+    /// and must not come back to the pool.
+    ///
+    /// # Errors
+    /// If a page cannot be read, or is damaged.
+    pub fn get_with<R>(
+        &self,
+        root: &Root,
+        key: &[u8],
+        see: impl FnOnce(Record<'_>) -> R,
+    ) -> Result<Option<R>, PageError> {
+        let mut see = Some(see);
+        self.look(root, key, |_, reached, index| {
+            let record = reached.leaf.record(index);
+            let record = record.map_err(|damage| self.damage(reached.at, damage));
+            Ok(record.map(|record| see.take().map(|see| see(record))))
+        })
+        .and_then(|seen| seen.transpose().map(Option::flatten))
+    }
+
+    /// Looks a key up; what is found stays readable for as long as it is kept.
+    ///
+    /// # Errors
+    /// If a page cannot be read, or is damaged.
+    pub fn get(&self, root: &Root, key: &[u8]) -> Result<Option<Found>, PageError> {
+        self.look(root, key, |guard, reached, index| {
+            self.take(guard, reached, index).transpose().ok_or(())
+        })
+        .and_then(Option::transpose)
+    }
+
+    /// Takes a record with its page. `None`: the page was evicted since the guard saw it, and is to
+    /// be fetched again.
+    fn take(
+        &self,
+        guard: &Guard<'_>,
+        reached: &Reached<'_>,
+        index: usize,
+    ) -> Result<Option<Found>, PageError> {
+        let record = reached.leaf.record(index);
+        let record = record.map_err(|damage| self.damage(reached.at, damage))?;
+        let Some(page) = guard.pin(reached.at) else {
+            return Ok(None);
+        };
+        let place = match record.body {
+            Body::Inline { value, vectors } => {
+                let start = value.as_ptr().addr() - reached.page.as_ptr().addr();
+                let end = start + value.len();
+                Place::Inline {
+                    start,
+                    vectors: end,
+                    end: end + vectors.len(),
+                }
+            }
+            Body::Large(large) => Place::Large(large),
+        };
+        Ok(Some(Found {
+            page,
+            at: record.at,
+            place,
+        }))
+    }
+
+    /// Descends to a key as often as pages are missing (rule 4 of the module). `take` may ask for
+    /// another round.
+    #[inline]
+    fn look<R>(
+        &self,
+        root: &Root,
+        key: &[u8],
+        mut take: impl FnMut(&Guard<'_>, &Reached<'_>, usize) -> Result<R, ()>,
+    ) -> Result<Option<R>, PageError> {
+        let Some(top) = root.top else {
+            return Ok(None);
+        };
+        let mut fetched = Vec::new();
+        loop {
+            let missing = {
+                let guard = self.pool.guard();
+                match self.descend(&guard, top, key) {
+                    Ok(reached) => {
+                        let Ok(index) = reached.leaf.find(self.search, key) else {
+                            return Ok(None);
+                        };
+                        match take(&guard, &reached, index) {
+                            Ok(taken) => return Ok(Some(taken)),
+                            Err(()) => Missing {
+                                at: reached.at,
+                                level: 0,
+                            },
+                        }
+                    }
+                    Err(Stop::Missing(missing)) => missing,
+                    Err(Stop::Error(error)) => return Err(error),
+                }
+            };
+            fetched.push(self.fetch(missing.at, missing.level, Hint::Normal)?);
+        }
+    }
+
+    /// [`Tree::get`] for many keys, whose cache misses overlap.
+    ///
+    /// # Errors
+    /// If a page cannot be read, or is damaged.
+    pub fn get_many(&self, root: &Root, keys: &[&[u8]]) -> Result<Vec<Option<Found>>, PageError> {
+        let mut found = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(MANY) {
+            let before = found.len();
+            self.get_some(root, keys, &mut found)?;
+            // Those that had to wait for a page.
+            for (found, key) in found[before..].iter_mut().zip(keys) {
+                if let Err(()) = found {
+                    *found = Ok(self.get(root, key)?);
+                }
+            }
+        }
+        Ok(found
+            .into_iter()
+            .map(|found| found.unwrap_or_default())
+            .collect())
+    }
+
+    /// Walks all keys down together, a level at a time, so that each level's misses overlap. An
+    /// error: a page on the way is not in memory.
+    fn get_some(
+        &self,
+        root: &Root,
+        keys: &[&[u8]],
+        found: &mut Vec<Result<Option<Found>, ()>>,
+    ) -> Result<(), PageError> {
+        let Some((top, levels)) = root.top.filter(|(_, level)| *level <= LEVELS_MAX) else {
+            found.extend(keys.iter().map(|_| Err(())));
+            return Ok(());
+        };
+        let guard = self.pool.guard();
+        let mut ways = [Some(top); MANY];
+        for level in (1..=levels).rev() {
+            for (way, key) in ways.iter_mut().zip(keys) {
+                *way = match way.and_then(|at| Some((at, guard.peek(at)?))) {
+                    None => None,
+                    Some((at, page)) => {
+                        let inner = self.inner(page, at, level)?;
+                        let next = inner.child(inner.route(self.search, key));
+                        Some(next.map_err(|damage| self.damage(at, damage))?)
+                    }
+                };
+                if let Some(next) = way {
+                    guard.prefetch_entry(*next);
+                }
+            }
+            for at in ways.iter().take(keys.len()).flatten() {
+                if let Some(page) = guard.peek(*at) {
+                    prefetch(page, LEAF_LINES);
+                }
+            }
+        }
+        for (way, key) in ways.iter().zip(keys) {
+            if let Some((at, page)) = way.and_then(|at| Some((at, guard.peek(at)?))) {
+                let leaf = self.leaf(page, at)?;
+                if let Some(first) = leaf.guess(self.search, key).first() {
+                    leaf.prefetch_record(first);
+                }
+            }
+        }
+        for (way, key) in ways.iter().zip(keys) {
+            found.push(match way.and_then(|at| Some((at, guard.peek(at)?))) {
+                None => Err(()),
+                Some((at, page)) => {
+                    let leaf = self.leaf(page, at)?;
+                    let reached = Reached { at, page, leaf };
+                    match leaf.find(self.search, key) {
+                        Err(_) => Ok(None),
+                        Ok(index) => self.take(&guard, &reached, index)?.map(Some).ok_or(()),
+                    }
+                }
+            });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,17 @@
+//! Where a tree's new pages go.
+
+use crate::error::PageError;
+use crate::page::{Epoch, PageKind, PageRef, TreeId};
+use crate::pool::NewPage;
+
+/// Takes the pages that an epoch under construction is made of.
+pub trait Making {
+    /// Gives a page a place and a header, and publishes it. All but the header is written.
+    ///
+    /// # Errors
+    /// If there is no space in the file, or no memory.
+    fn place(&self, page: NewPage, kind: PageKind, tree: TreeId) -> Result<PageRef, PageError>;
+
+    /// The epoch under construction no longer needs a page that `made` made; older ones may.
+    fn replace(&self, at: PageRef, made: Epoch);
+}

@@ -1,0 +1,191 @@
+//! B+trees of pages that never change.
+//!
+//! # Rules
+//! 1. A [`Root`] stands for one state of a tree for ever. Whoever keeps the epoch of a root alive may
+//!    read it, from any number of threads, without a latch.
+//! 2. To change a tree is to [`merge`](Tree::merge) sorted updates into it: new leaves, and the way
+//!    up from them, come from the old ones, everything else is shared. The old root stays what it
+//!    was. Nothing of the new state can be reached before its root is given to somebody.
+//! 3. A page that a merge replaced is handed to [`Making::replace`], once; also one that this same
+//!    merge had made.
+//! 4. A page that is not in memory is fetched with no guard held, and held until the operation that
+//!    asked for it is done, so that each operation gets on however small the memory is.
+//! 5. What a page says of others is not trusted: levels fall by one from the root to the leaves, and
+//!    a page of another kind, tree or level is damage.
+
+mod check;
+mod cursor;
+mod get;
+mod making;
+mod merge;
+pub mod node;
+
+#[cfg(test)]
+mod tests;
+
+use vellum_base::Corruption;
+
+use crate::error::PageError;
+use crate::page::{PageHeader, PageKind, PageRef, PageSize, TreeId};
+use crate::pool::{Guard, Held, Hint, Pool};
+use node::{InnerView, LeafView, Search};
+
+pub use check::Counted;
+pub use cursor::Cursor;
+pub use get::Found;
+pub use making::Making;
+
+/// The name of the file, in reports of damage.
+const FILE: &str = "pages";
+
+/// Levels that a tree has at most; more is damage.
+const LEVELS_MAX: u8 = 32;
+
+/// Cache lines at a leaf's beginning that a search reads: header, heads, slots.
+const LEAF_LINES: usize = 6;
+
+/// One state of a tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Root {
+    /// Its first page, and the level of that; `None`: the tree is empty.
+    pub top: Option<(PageRef, u8)>,
+    /// How many records it has.
+    pub records: u64,
+}
+
+impl Root {
+    /// A tree without records.
+    pub const EMPTY: Self = Self {
+        top: None,
+        records: 0,
+    };
+}
+
+/// What stays the same of a tree: who it is, how large its pages are, where they are read.
+#[derive(Clone, Debug)]
+pub struct Tree {
+    pool: Pool,
+    id: TreeId,
+    size: PageSize,
+    search: Search,
+}
+
+/// A page that is to be fetched before an operation can go on.
+struct Missing {
+    at: PageRef,
+    level: u8,
+}
+
+/// A leaf at the end of a descent.
+struct Reached<'g> {
+    at: PageRef,
+    page: &'g [u8],
+    leaf: LeafView<'g>,
+}
+
+/// Why a descent stopped.
+enum Stop {
+    Missing(Missing),
+    Error(PageError),
+}
+
+impl From<PageError> for Stop {
+    fn from(error: PageError) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl Tree {
+    /// The tree `id` with pages of `size`, in memory in `pool`.
+    #[must_use]
+    pub fn new(pool: Pool, id: TreeId, size: PageSize, search: Search) -> Self {
+        Self {
+            pool,
+            id,
+            size,
+            search,
+        }
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn id(&self) -> TreeId {
+        self.id
+    }
+
+    /// The pool that its pages are read through.
+    #[must_use]
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    fn damage(&self, at: PageRef, what: impl std::fmt::Display) -> PageError {
+        let what = format!("tree {}: {what}", self.id.0);
+        PageError::Corrupt(Corruption::new(FILE, at.offset(), what))
+    }
+
+    /// Rule 5, for what the header says.
+    fn expect(&self, page: &[u8], at: PageRef, kind: PageKind) -> Result<(), PageError> {
+        let header = PageHeader::read(page);
+        if header.is_some_and(|header| header.kind == kind && header.tree == self.id) {
+            return Ok(());
+        }
+        let found = header.map(|header| (header.kind, header.tree));
+        Err(self.damage(at, format!("expected a page {kind:?}, found {found:?}")))
+    }
+
+    #[inline]
+    fn leaf<'p>(&self, page: &'p [u8], at: PageRef) -> Result<LeafView<'p>, PageError> {
+        self.expect(page, at, PageKind::Leaf)?;
+        LeafView::new(page).map_err(|damage| self.damage(at, damage))
+    }
+
+    #[inline]
+    fn inner<'p>(
+        &self,
+        page: &'p [u8],
+        at: PageRef,
+        level: u8,
+    ) -> Result<InnerView<'p>, PageError> {
+        self.expect(page, at, PageKind::Inner)?;
+        let inner = InnerView::new(page).map_err(|damage| self.damage(at, damage))?;
+        if inner.level() != level {
+            let found = inner.level();
+            return Err(self.damage(at, format!("a page of level {found} at level {level}")));
+        }
+        Ok(inner)
+    }
+
+    fn fetch(&self, at: PageRef, level: u8, hint: Hint) -> Result<Held, PageError> {
+        let hint = if level > 0 { Hint::Hot } else { hint };
+        self.pool.fetch(at, self.size, hint)
+    }
+
+    /// The leaf where a key is, or would be.
+    #[inline]
+    fn descend<'g>(
+        &self,
+        guard: &'g Guard<'_>,
+        top: (PageRef, u8),
+        key: &[u8],
+    ) -> Result<Reached<'g>, Stop> {
+        let (mut at, mut level) = top;
+        if level > LEVELS_MAX {
+            return Err(self.damage(at, "more levels than a tree has").into());
+        }
+        loop {
+            let Some(page) = guard.peek(at) else {
+                return Err(Stop::Missing(Missing { at, level }));
+            };
+            if level == 0 {
+                node::prefetch(page, LEAF_LINES);
+                let leaf = self.leaf(page, at)?;
+                return Ok(Reached { at, page, leaf });
+            }
+            let inner = self.inner(page, at, level)?;
+            let next = inner.child(inner.route(self.search, key));
+            at = next.map_err(|damage| self.damage(at, damage))?;
+            level -= 1;
+        }
+    }
+}
