@@ -113,6 +113,12 @@ fn measure(kind: &str, records: u64, size: PageSize) -> Outcome<()> {
     );
     println!("  {:<28} {each:>8.1} ns", "load in order");
 
+    measure_reads(&tree, &root, &keys)?;
+    measure_merge(&tree, &root, &keys, &maker)
+}
+
+fn measure_reads(tree: &Tree, root: &Root, keys: &[Vec<u8>]) -> Outcome<()> {
+    let records = keys.len() as u64;
     let count = 1_000_000;
     let mut state = 88_172_645_463_325_252;
     // In the order in which they are asked for, so that asking misses no cache.
@@ -127,7 +133,7 @@ fn measure(kind: &str, records: u64, size: PageSize) -> Outcome<()> {
     time("get_with", count, || {
         let mut sum = 0;
         for key in asked.chunks(width) {
-            let found = tree.get_with(&root, key, |record| match record.body {
+            let found = tree.get_with(root, key, |record| match record.body {
                 Body::Inline { value, .. } => u64::from(value[0]) + value.len() as u64,
                 Body::Large(_) => 0,
             })?;
@@ -138,7 +144,7 @@ fn measure(kind: &str, records: u64, size: PageSize) -> Outcome<()> {
     time("get", count, || {
         let mut sum = 0;
         for key in asked.chunks(width) {
-            let found = tree.get(&root, key)?.ok_or("a key is gone")?;
+            let found = tree.get(root, key)?.ok_or("a key is gone")?;
             sum += found.body().map_or(0, |(value, _)| u64::from(value[0]));
         }
         Ok(sum)
@@ -147,7 +153,7 @@ fn measure(kind: &str, records: u64, size: PageSize) -> Outcome<()> {
         let mut sum = 0;
         for asked in asked.chunks(16 * width) {
             let keys: Vec<_> = asked.chunks(width).collect();
-            for found in tree.get_many(&root, &keys)? {
+            for found in tree.get_many(root, &keys)? {
                 sum += found.ok_or("a key is gone")?.at().0;
             }
         }
@@ -160,14 +166,14 @@ fn measure(kind: &str, records: u64, size: PageSize) -> Outcome<()> {
             absent.clear();
             absent.extend_from_slice(key);
             absent.push(0);
-            sum += u64::from(tree.get_with(&root, &absent, |_| ())?.is_some());
+            sum += u64::from(tree.get_with(root, &absent, |_| ())?.is_some());
         }
         Ok(sum)
     })?;
     time("a range of ten", count / 4, || {
         let mut sum = 0;
         for key in asked.chunks(width).take(order.len() / 4) {
-            let mut cursor = tree.cursor_at(&root, key, Hint::Normal)?;
+            let mut cursor = tree.cursor_at(root, key, Hint::Normal)?;
             for _ in 0..10 {
                 if let Some((key, record)) = cursor.next()? {
                     sum += key.len() as u64 + record.at.0;
@@ -178,21 +184,27 @@ fn measure(kind: &str, records: u64, size: PageSize) -> Outcome<()> {
     })?;
     time("scan, a record", records, || {
         let mut sum = 0;
-        let mut cursor = tree.cursor_at_start(&root, Hint::Scan)?;
+        let mut cursor = tree.cursor_at_start(root, Hint::Scan)?;
         while let Some((key, record)) = cursor.next()? {
             sum += key.len() as u64 + record.at.0;
         }
         Ok(sum)
     })?;
+    Ok(())
+}
+
+fn measure_merge(tree: &Tree, root: &Root, keys: &[Vec<u8>], maker: &Maker) -> Outcome<()> {
+    let (records, value) = (keys.len(), [7; 150]);
+    let mut state = 88_172_645_463_325_252;
     let mut changed: HashMap<&[u8], ()> = HashMap::new();
-    while changed.len() < (records / 4) as usize {
-        changed.insert(&keys[(random(&mut state) % records) as usize], ());
+    while changed.len() < records / 4 {
+        changed.insert(&keys[random(&mut state) as usize % records], ());
     }
     let mut changed: Vec<_> = changed.into_keys().collect();
     changed.sort_unstable();
     let updates: Vec<_> = changed.iter().map(|key| put(key, 2, &value)).collect();
     let begin = Instant::now();
-    let (_, merged) = tree.merge(&root, &updates, &maker)?;
+    let (_, merged) = tree.merge(root, &updates, maker)?;
     let each = begin.elapsed().as_nanos() as f64 / updates.len() as f64;
     println!(
         "  {:<28} {each:>8.1} ns, {} pages",

@@ -36,6 +36,7 @@
 pub mod error;
 pub mod file;
 mod frames;
+pub mod latch;
 pub mod page;
 pub mod pool;
 pub mod space;
