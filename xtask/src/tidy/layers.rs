@@ -14,7 +14,10 @@ const LAYERS: [(&str, &[&str]); 10] = [
     ("vellum-disk", &["vellum-base", "vellum-sync"]),
     ("vellum-wal", &["vellum-base", "vellum-sync", "vellum-disk"]),
     ("vellum-txn", &["vellum-base", "vellum-sync"]),
-    ("vellum-pages", &["vellum-base", "vellum-sync", "vellum-disk"]),
+    (
+        "vellum-pages",
+        &["vellum-base", "vellum-sync", "vellum-disk"],
+    ),
     ("vellum-exact", &["vellum-index", "vellum-distance"]),
     (
         "vellum-testkit",
