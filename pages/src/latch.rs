@@ -54,6 +54,8 @@
 //! allocation but for the second and further ones that share. The queue's last waiter may be
 //! withdrawn without the shard's mutex: the latch then stays in the graph until somebody asks for
 //! it or releases it.
+//!
+//! [13]: crate#hazards
 
 mod error;
 mod graph;

@@ -28,10 +28,17 @@
 //! |---|---|
 //! | [`page`] | places, sizes, the header that every page has |
 //! | `frames`, [`pool`] | memory under one budget; the page table, reading, evicting |
-//! | [`file`], [`space`], [`superblock`] | the file: pages, free space, where everything begins |
+//! | [`mod@file`], [`space`], [`superblock`] | the file: pages, free space, where everything begins |
 //! | [`state`] | epochs, which of them live, what they still need; checkpoints |
 //! | [`tree`] | B+trees |
 //! | [`latch`] | latches with ranks, fairness and a deadlock detector, for those that change one structure together |
+//!
+//! # Hazards
+//!
+//! A number in brackets beside a rule names the schedule that breaks the obvious design, and that
+//! the rule answers: [9](#hazards) checkpoints, logs and places that overtake each other; [13](#hazards)
+//! units of work that publish too early or are half undone; [14](#hazards) images of different ages
+//! and eviction; [15](#hazards) a read that is under way while its place is given away.
 
 pub mod error;
 pub mod file;

@@ -37,6 +37,8 @@
 //! | 96–103 | steps that the file has at least |
 //! | 104–111 | XXH3-64 of bytes 0–103 |
 //! | 112–4095 | zero |
+//!
+//! [9]: crate#hazards
 
 use vellum_base::{Corruption, Decoder, Lsn, Timestamp, checksum, put_u32, put_u64};
 use vellum_disk::File;

@@ -13,6 +13,8 @@
 //!    written while anybody may read it, so no mismatch comes from a race.
 //! 5. Damage is an error with the file, the offset, and what is lost; never a panic. Memory is taken
 //!    for the size that was asked for, never for one that was read.
+//!
+//! [15]: crate#hazards
 
 mod stored;
 

@@ -16,7 +16,7 @@
 //!    Readers load the entry (Acquire) and read plain memory.
 //! 3. An entry is taken out of the table by one compare-and-swap (or swap), then its frame waits *in
 //!    limbo*: until the guards are gone that were there when it was taken out
-//!    ([`Epochs`](vellum_sync::Epochs)), and after that until nobody holds the page. Only then is
+//!    ([`Epochs`]), and after that until nobody holds the page. Only then is
 //!    the frame used again.
 //! 4. A page is pinned (held) by adding to its frame's pins under a guard that saw the entry; that
 //!    cannot fail. A page that is pinned is not evicted, unless the two happen at once; then it
@@ -30,6 +30,9 @@
 //! 8. Who asks for a frame ([`Pool::fetch`], [`Pool::create`]) **holds no guard**: it may have to
 //!    wait for guards to go, and would wait for its own. (The wait is bounded: it ends in
 //!    [`PageError::NoFrame`].) Holding pages is no obstacle, as long as the budget has room.
+//!
+//! [14]: crate#hazards
+//! [15]: crate#hazards
 
 #![expect(
     unsafe_code,

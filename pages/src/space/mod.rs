@@ -22,6 +22,8 @@
 //! 6. **The end.** The file grows by reserving disk space in large units, in small ones when the disk
 //!    refuses; when it refuses those too, nothing was changed. A place is given only when the file
 //!    reaches beyond it. The free tail is cut off on demand; nothing taken is ever cut.
+//!
+//! [9]: crate#hazards
 
 mod bits;
 mod group;

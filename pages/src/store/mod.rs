@@ -9,13 +9,15 @@
 //!    given again before the next one is durable, and those made and replaced in between are, at
 //!    once [9].
 //! 4. **A checkpoint** writes pages, free map and the owner's bytes, syncs, and writes the older of the
-//!    two superblocks durably, in this order ([`checkpoint`]).
+//!    two superblocks durably, in this order (the module `checkpoint`).
 //! 5. **After a failed sync or durable write** nothing is known of what the disk holds: the store makes
 //!    no more checkpoints, and gives no place again that either of the two states may name. Nothing
 //!    is synced a second time. Reads go on; what was written since the last good sync and is in no
 //!    frame may read as damaged.
 //! 6. Mutexes: `current` is held through a checkpoint, `space` for one place or one preparation; a
 //!    thread takes `space` after `current`. No reader takes either.
+//!
+//! [9]: crate#hazards
 
 mod checkpoint;
 mod meta;
