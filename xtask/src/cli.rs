@@ -43,7 +43,7 @@ pub struct TestOptions {
 pub struct ModelOptions {
     /// Run only models whose `mode::binary::test` name contains this.
     pub filter: Option<String>,
-    /// Higher bounds: hours instead of minutes.
+    /// Higher bounds: an hour or two instead of minutes.
     #[arg(long)]
     pub long: bool,
 }

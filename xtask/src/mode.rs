@@ -104,10 +104,10 @@ impl Mode {
             Self::Loom if long => {
                 vec![
                     ("VELLUM_LOOM_PREEMPTIONS", "none"),
-                    ("VELLUM_LOOM_EXECUTIONS", "20000000"),
+                    ("VELLUM_LOOM_EXECUTIONS", "1000000"),
                 ]
             }
-            Self::Shuttle if long => vec![("VELLUM_SHUTTLE_ITERATIONS", "1000000")],
+            Self::Shuttle if long => vec![("VELLUM_SHUTTLE_ITERATIONS", "100000")],
             Self::Loom | Self::Shuttle => Vec::new(),
             Self::Crash => vec![(
                 "VELLUM_CRASH_STATES",
