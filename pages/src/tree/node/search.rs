@@ -51,12 +51,14 @@ impl Search {
     /// Every way that this processor has.
     #[must_use]
     pub fn all() -> Vec<Self> {
-        let mut all = vec![Self::plain()];
+        let all = vec![Self::plain()];
         #[cfg(target_arch = "x86_64")]
-        {
+        let all = {
+            let mut all = all;
             all.extend(x86::Avx2::detect().map(|lanes| Self(Lanes::Avx2(lanes))));
             all.extend(x86::Avx512::detect().map(|lanes| Self(Lanes::Avx512(lanes))));
-        }
+            all
+        };
         all
     }
 
