@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
+use vellum_base::Timestamp;
 
 use super::super::keys::Damage;
-use super::super::{Below, Child, Cut, InnerRun, InnerView, LeafMerge, LeafView, Search, prefetch};
+use super::super::{
+    Below, Body, Child, Cut, Entry, Fill, InnerRun, InnerView, LeafBuilder, LeafMerge, LeafView,
+    Pushed, Search, prefetch,
+};
 use super::{Owned, build, keys, places, read, records, sizes};
 use crate::page::{HEADER, PageSize};
 
@@ -204,4 +208,27 @@ fn separators_have_no_flags() {
         page[first + 1] |= 1 << bit;
         assert!(InnerView::checked(&page).is_err(), "bit {bit}");
     }
+}
+
+#[test]
+fn a_record_that_should_be_large_is_found() {
+    let entry = Entry {
+        key: b"key",
+        at: Timestamp(1),
+        body: Body::Inline {
+            value: &[7; 1200],
+            vectors: &[],
+        },
+    };
+    let mut builder = LeafBuilder::new(PageSize::K8, Fill::FULL);
+    assert_eq!(builder.push(&entry), Ok(Pushed::Taken));
+    let mut page = vec![0; 8192];
+    builder.finish(&mut page);
+    assert!(LeafView::checked(&page).is_ok());
+    // The same in half the page, where it is more than a quarter.
+    page.truncate(4096);
+    let unused = u16::from_le_bytes([page[44], page[45]]) - 4096;
+    page[44..46].copy_from_slice(&unused.to_le_bytes());
+    let damage = LeafView::checked(&page).unwrap_err();
+    assert_eq!(damage.what, "a record that should be large");
 }
