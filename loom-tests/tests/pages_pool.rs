@@ -115,6 +115,24 @@ fn a_published_page_is_seen_whole() {
     });
 }
 
+/// What is read from the file is seen whole.
+#[test]
+fn a_fetched_page_is_seen_whole() {
+    let model = Model::new("pages_pool::a_fetched_page_is_seen_whole");
+    model.preemptions(3).check(|| {
+        let pool = pool(2);
+        // Its piece of the table is there already, and orders nothing.
+        assert!(publish(&pool, 2));
+        let other = pool.clone();
+        let writer = thread::spawn(move || assert!(fetch(&other, 1)));
+        let other = pool.clone();
+        let reader = thread::spawn(move || peek(&other, 1));
+        reader.join().unwrap();
+        writer.join().unwrap();
+        assert!(peek(&pool, 1));
+    });
+}
+
 /// A page that is pinned while it is evicted stays readable for who has it.
 #[test]
 fn a_pinned_page_stays() {
