@@ -15,8 +15,8 @@
 //! | 44–45 | unused bytes at the page's end | the same |
 //! | 46 | level: 0 | level: 1 above leaves, and so on |
 //! | 47 | `w`: bytes of a stamp, 0 to 8 | 0 |
-//! | 48–55 | base: the smallest stamp | records below |
-//! | 56–63 | 0 | leaves below |
+//! | 48–55 | base: the smallest stamp | records below, or 0 where nobody counts them, as our trees do |
+//! | 56–63 | 0 | leaves below, or 0 likewise |
 //! | 64 | `k` heads of 4 bytes | the same |
 //! | then | `k` slots of 2 bytes: where the record begins in the page | the same |
 //! | then | – | `k + 1` children of 6 bytes: [`PageRef::stored`](crate::page::PageRef::stored) |
