@@ -14,8 +14,8 @@ use crate::pool::{Held, Hint};
 /// Leaves that are asked for ahead of a cursor that has come to the end of one.
 const AHEAD: usize = 4;
 
-struct Step {
-    page: Held,
+struct Step<'t> {
+    page: Held<'t>,
     at: PageRef,
     level: u8,
     /// The child that the way goes on in; in a leaf, the record behind the cursor.
@@ -28,7 +28,7 @@ pub struct Cursor<'t> {
     root: Root,
     hint: Hint,
     /// From the root to a leaf; empty if the tree is.
-    way: Vec<Step>,
+    way: Vec<Step<'t>>,
     key: Vec<u8>,
 }
 
@@ -81,7 +81,7 @@ impl Tree {
 }
 
 /// The last child, or behind the last record.
-fn end_of(tree: &Tree, step: &Step) -> Result<usize, PageError> {
+fn end_of(tree: &Tree, step: &Step<'_>) -> Result<usize, PageError> {
     Ok(match step.level {
         0 => tree.leaf(&step.page, step.at)?.len(),
         level => tree.inner(&step.page, step.at, level)?.len() - 1,
@@ -102,7 +102,7 @@ impl<'t> Cursor<'t> {
     /// Goes down from the last step of the way, or from the root, to a leaf.
     fn descend(
         &mut self,
-        index: impl Fn(&Tree, &Step) -> Result<usize, PageError>,
+        index: impl Fn(&Tree, &Step<'_>) -> Result<usize, PageError>,
     ) -> Result<(), PageError> {
         let tree = self.tree;
         let (mut at, mut level) = match (self.way.last(), self.root.top) {
@@ -129,7 +129,7 @@ impl<'t> Cursor<'t> {
         }
     }
 
-    fn child(&self, step: &Step) -> Result<PageRef, PageError> {
+    fn child(&self, step: &Step<'_>) -> Result<PageRef, PageError> {
         let inner = self.tree.inner(&step.page, step.at, step.level)?;
         let child = inner.child(step.index);
         child.map_err(|damage| self.tree.damage(step.at, damage))

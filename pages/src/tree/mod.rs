@@ -27,7 +27,7 @@ use vellum_base::Corruption;
 
 use crate::error::PageError;
 use crate::page::{PageHeader, PageKind, PageRef, PageSize, TreeId};
-use crate::pool::{Guard, Held, Hint, Pool};
+use crate::pool::{Guard, Held, Hint, Pool, Seen};
 use node::{InnerView, LeafView, Search};
 
 pub use check::Counted;
@@ -77,9 +77,9 @@ struct Missing {
 }
 
 /// A leaf at the end of a descent.
-struct Reached<'g> {
+struct Reached<'g, 'p> {
     at: PageRef,
-    page: &'g [u8],
+    seen: Seen<'g, 'p>,
     leaf: LeafView<'g>,
 }
 
@@ -156,31 +156,32 @@ impl Tree {
         Ok(inner)
     }
 
-    fn fetch(&self, at: PageRef, level: u8, hint: Hint) -> Result<Held, PageError> {
+    fn fetch(&self, at: PageRef, level: u8, hint: Hint) -> Result<Held<'_>, PageError> {
         let hint = if level > 0 { Hint::Hot } else { hint };
         self.pool.fetch(at, self.size, hint)
     }
 
     /// The leaf where a key is, or would be.
     #[inline]
-    fn descend<'g>(
+    fn descend<'g, 'p>(
         &self,
-        guard: &'g Guard<'_>,
+        guard: &'g Guard<'p>,
         top: (PageRef, u8),
         key: &[u8],
-    ) -> Result<Reached<'g>, Stop> {
+    ) -> Result<Reached<'g, 'p>, Stop> {
         let (mut at, mut level) = top;
         if level > LEVELS_MAX {
             return Err(self.damage(at, "more levels than a tree has").into());
         }
         loop {
-            let Some(page) = guard.peek(at) else {
+            let Some(seen) = guard.see(at, Hint::Normal) else {
                 return Err(Stop::Missing(Missing { at, level }));
             };
+            let page = seen.page();
             if level == 0 {
                 node::prefetch(page, LEAF_LINES);
                 let leaf = self.leaf(page, at)?;
-                return Ok(Reached { at, page, leaf });
+                return Ok(Reached { at, seen, leaf });
             }
             let inner = self.inner(page, at, level)?;
             let next = inner.child(inner.route(self.search, key));

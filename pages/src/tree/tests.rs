@@ -146,6 +146,8 @@ fn probe(tree: &Tree, root: &Root, model: &Model, keys: &[Vec<u8>]) {
         assert_eq!(found, expected);
         let seen = tree.get_with(root, key, |record| record.at.0).unwrap();
         assert_eq!(seen, expected.map(|(at, _)| at));
+        let at = tree.get_at(root, key).unwrap();
+        assert_eq!(at.map(|at| at.0), seen);
         let mut cursor = tree.cursor_at(root, key, Hint::Normal).unwrap();
         let next = cursor.next().unwrap().map(|(key, _)| key.to_vec());
         assert_eq!(
