@@ -14,11 +14,11 @@
 //!    a page of another kind, tree or level is damage.
 
 mod check;
-mod cursor;
 mod get;
 mod making;
 mod merge;
 pub mod node;
+mod range;
 
 #[cfg(test)]
 mod tests;
@@ -31,9 +31,9 @@ use crate::pool::{Guard, Held, Hint, Pool, Seen};
 use node::{InnerView, LeafView, Search};
 
 pub use check::Counted;
-pub use cursor::Cursor;
 pub use get::Found;
 pub use making::Making;
+pub use range::{End, TreeRange};
 
 /// The name of the file, in reports of damage.
 const FILE: &str = "pages";
@@ -87,6 +87,12 @@ struct Reached<'g, 'p> {
 enum Stop {
     Missing(Missing),
     Error(PageError),
+}
+
+impl From<Missing> for Stop {
+    fn from(missing: Missing) -> Self {
+        Self::Missing(missing)
+    }
 }
 
 impl From<PageError> for Stop {

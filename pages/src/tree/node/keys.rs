@@ -64,17 +64,32 @@ pub(super) struct Rest<'p> {
     pub(super) len: usize,
     /// The rest from its fifth byte on.
     pub(super) tail: &'p [u8],
-    /// Where the tail ends in the page.
+    /// Where the tail ends.
     pub(super) end: usize,
 }
 
-impl Rest<'_> {
+impl<'p> Rest<'p> {
     const NONE: Self = Self {
         flags: 0,
         len: 0,
         tail: &[],
         end: 0,
     };
+
+    /// The rest that a record begins with; `end` counts from the record.
+    #[inline]
+    pub(super) fn read(record: &'p [u8]) -> Option<Self> {
+        let (tag, record) = record.split_first_chunk::<TAG>()?;
+        let tag = u16::from_le_bytes(*tag);
+        let len = usize::from(tag & TAG_REST);
+        let tail = record.get(..len.saturating_sub(HEAD))?;
+        Some(Self {
+            flags: tag & !TAG_REST,
+            len,
+            tail,
+            end: TAG + tail.len(),
+        })
+    }
 
     /// How this is ordered to a rest with the same head (rule 2 of the module).
     #[inline]
@@ -170,21 +185,14 @@ impl<'p> Keys<'p> {
     #[inline]
     pub(super) fn rest(&self, at: usize) -> Result<Rest<'p>, Damage> {
         let start = self.start(at);
-        let wrong = Damage {
-            at: start,
-            what: "a record outside the page",
-        };
-        let record = self.page.get(start..).ok_or(wrong)?;
-        let (tag, record) = record.split_first_chunk::<TAG>().ok_or(wrong)?;
-        let tag = u16::from_le_bytes(*tag);
-        let len = usize::from(tag & TAG_REST);
-        let tail = record.get(..len.saturating_sub(HEAD)).ok_or(wrong)?;
-        Ok(Rest {
-            flags: tag & !TAG_REST,
-            len,
-            tail,
-            end: start + TAG + tail.len(),
-        })
+        let record = self.page.get(start..);
+        match record.and_then(Rest::read) {
+            Some(rest) => Ok(Rest {
+                end: start + rest.end,
+                ..rest
+            }),
+            None => Err(Damage::new(start, "a record outside the page")),
+        }
     }
 
     /// What prefix and heads say of a key.

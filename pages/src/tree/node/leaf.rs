@@ -127,50 +127,20 @@ impl<'p> LeafView<'p> {
     /// If the page is damaged, or `at` is not an index.
     #[inline]
     pub fn record(&self, at: usize) -> Result<Record<'p>, Damage> {
-        let rest = self.keys.rest(at)?;
-        let end = self.keys.start(at + 1);
-        self.decode(&rest, end)
-            .ok_or(Damage::new(self.keys.start(at), "a record that is cut off"))
+        let start = self.keys.start(at);
+        let bytes = self.keys.page.get(start..self.keys.start(at + 1));
+        let (width, base) = self.stamps();
+        match bytes.and_then(|bytes| decode(bytes, width, base)) {
+            Some((_, record)) => Ok(record),
+            None => Err(Damage::new(start, "a record that is cut off")),
+        }
     }
 
+    /// Width and base of the stamps.
     #[inline]
-    fn decode(&self, rest: &Rest<'p>, end: usize) -> Option<Record<'p>> {
-        let page = self.keys.page;
-        let width = usize::from(page[WIDTH].min(8));
-        let at = long(page, BASE).checked_add(self.stamp(rest.end, width)?)?;
-        let body = page.get(rest.end + width..end)?;
-        let body = if rest.flags & TAG_LARGE != 0 {
-            Body::Large(large(body)?)
-        } else if rest.flags & TAG_VECTORS != 0 {
-            let vectors_len = short(body, 0);
-            let both = body.get(VECTORS_LEN..)?;
-            let (value, vectors) = both.split_at_checked(both.len().checked_sub(vectors_len)?)?;
-            Body::Inline { value, vectors }
-        } else {
-            Body::Inline {
-                value: body,
-                vectors: &[],
-            }
-        };
-        Some(Record {
-            at: Timestamp(at),
-            body,
-        })
-    }
-
-    /// The number in `width` bytes.
-    #[inline]
-    fn stamp(&self, at: usize, width: usize) -> Option<u64> {
-        if width == 0 {
-            return Some(0);
-        }
-        // Eight bytes at once, as long as the page goes on; those too many are shifted out.
-        if let Some(bytes) = self.page.get(at..at + 8) {
-            return Some(long(bytes, 0) << (64 - 8 * width) >> (64 - 8 * width));
-        }
-        let mut bytes = [0; 8];
-        bytes[..width].copy_from_slice(self.page.get(at..at + width)?);
-        Some(u64::from_le_bytes(bytes))
+    pub(super) fn stamps(&self) -> (usize, u64) {
+        let width = usize::from(self.page[WIDTH].min(8));
+        (width, long(self.page, BASE))
     }
 
     /// Puts the key at an index into `into`, in place of what is there.
@@ -273,6 +243,47 @@ impl<'p> LeafView<'p> {
     }
 }
 
+/// A record, and the rest of its key, from all of its bytes. `width` is 8 at most.
+#[inline]
+pub(super) fn decode(bytes: &[u8], width: usize, base: u64) -> Option<(Rest<'_>, Record<'_>)> {
+    let rest = Rest::read(bytes)?;
+    let after = bytes.get(rest.end..)?;
+    let at = base.checked_add(stamp(after, width)?)?;
+    let body = after.get(width..)?;
+    let body = if rest.flags & (TAG_LARGE | TAG_VECTORS) == 0 {
+        Body::Inline {
+            value: body,
+            vectors: &[],
+        }
+    } else if rest.flags & TAG_LARGE != 0 {
+        Body::Large(large(body)?)
+    } else {
+        let both = body.get(VECTORS_LEN..)?;
+        let value_len = both.len().checked_sub(short(body, 0))?;
+        let (value, vectors) = both.split_at_checked(value_len)?;
+        Body::Inline { value, vectors }
+    };
+    let at = Timestamp(at);
+    Some((rest, Record { at, body }))
+}
+
+/// The number in the first `width` bytes.
+#[inline]
+fn stamp(bytes: &[u8], width: usize) -> Option<u64> {
+    if width == 0 {
+        return Some(0);
+    }
+    // Eight bytes at once, where there are so many; those too many are shifted out.
+    if let Some(eight) = bytes.first_chunk::<8>() {
+        let shift = 64 - 8 * width;
+        return Some(u64::from_le_bytes(*eight) << shift >> shift);
+    }
+    let mut eight = [0; 8];
+    eight[..width].copy_from_slice(bytes.get(..width)?);
+    Some(u64::from_le_bytes(eight))
+}
+
+#[cold]
 fn large(body: &[u8]) -> Option<Large> {
     let (value_len, rest) = body.split_first_chunk::<8>()?;
     let (vectors_len, rest) = rest.split_first_chunk::<8>()?;
