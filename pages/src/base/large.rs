@@ -19,20 +19,20 @@ use crate::{Epoch, PageError};
 
 /// A value and its vectors.
 #[derive(Clone, Debug)]
-pub struct LargeValue {
-    bytes: Bytes,
+pub struct LargeValue<'b> {
+    bytes: Bytes<'b>,
     value_len: usize,
     len: usize,
 }
 
 #[derive(Clone, Debug)]
-enum Bytes {
+enum Bytes<'b> {
     /// The content follows the header.
-    Page(Held),
+    Page(Held<'b>),
     Assembled(Vec<u8>),
 }
 
-impl LargeValue {
+impl LargeValue<'_> {
     /// Value and vectors, one behind the other.
     fn content(&self) -> &[u8] {
         match &self.bytes {
@@ -216,7 +216,7 @@ impl Base {
     /// # Errors
     /// If its pages cannot be read, or are damaged; [`PageError::NoFrame`] if there is no memory for
     /// it.
-    pub fn read_large(&self, large: &Large) -> Result<LargeValue, PageError> {
+    pub fn read_large(&self, large: &Large) -> Result<LargeValue<'_>, PageError> {
         let shape = shape_of(large)?;
         let too_long = || PageError::NoFrame { bytes: PIECE };
         let len = usize::try_from(shape.bytes).map_err(|_| too_long())?;
@@ -234,7 +234,7 @@ impl Base {
     }
 
     /// The only page of a value.
-    fn large_page(&self, at: PageRef, shape: &Shape) -> Result<Held, PageError> {
+    fn large_page(&self, at: PageRef, shape: &Shape) -> Result<Held<'_>, PageError> {
         let size = shape.size_of(shape.root());
         if at.steps() > size.steps() {
             return Err(damage(at, "a place that cannot be"));

@@ -16,7 +16,7 @@ const SMALL: usize = 2 << 20;
 
 fn opening() -> Opening {
     Opening {
-        database: [1; 16],
+        database: Some([1; 16]),
         at_least: None,
         read_only: false,
     }

@@ -46,12 +46,12 @@ pub(super) struct Unwritten {
 }
 
 /// What is to be written at a place.
-enum Image {
-    Page(Held),
+enum Image<'b> {
+    Page(Held<'b>),
     Compressed(Vec<u8>),
 }
 
-impl AsRef<[u8]> for Image {
+impl AsRef<[u8]> for Image<'_> {
     fn as_ref(&self) -> &[u8] {
         match self {
             Self::Page(page) => page,
@@ -60,9 +60,9 @@ impl AsRef<[u8]> for Image {
     }
 }
 
-impl Image {
+impl<'b> Image<'b> {
     /// Rule 5.
-    fn new(at: PageRef, page: Held) -> Self {
+    fn new(at: PageRef, page: Held<'b>) -> Self {
         if at.stored_bytes() == page.len() {
             return Self::Page(page);
         }

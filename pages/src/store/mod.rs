@@ -37,7 +37,7 @@ use crate::superblock::Superblock;
 use crate::{Epoch, PageError, PageRef};
 
 pub use checkpoint::Position;
-pub use open::{Found, Opening};
+pub use open::{Found, Opening, is_pages_file};
 pub use verify::SpaceReport;
 
 /// Places freed under one hold of the mutex.

@@ -10,7 +10,7 @@ use crate::{PageKind, PageSize, TreeId};
 
 fn opening(at_least: Option<u64>) -> Opening {
     Opening {
-        database: [1; 16],
+        database: Some([1; 16]),
         at_least,
         read_only: false,
     }

@@ -141,7 +141,7 @@ pub(crate) fn open(disk: &dyn Disk, at_least: Option<u64>) -> Result<(Store, Fou
     Store::open(
         disk,
         Opening {
-            database: DATABASE,
+            database: Some(DATABASE),
             at_least,
             read_only: false,
         },

@@ -2,6 +2,7 @@
 //! collections, checkpoints and openings.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
@@ -9,6 +10,7 @@ use vellum_testkit::SimOptions;
 
 use super::*;
 use crate::pool::Hint;
+use crate::tree::End;
 use crate::tree::node::{Large, must_be_large};
 
 const TREES: usize = 3;
@@ -233,9 +235,10 @@ impl Run {
         for (tree, (root, model)) in state.roots.iter().zip(&state.models).enumerate() {
             let tree = self.base.tree(id(tree));
             assert_eq!(root.records, model.len() as u64);
-            let mut cursor = tree.cursor_at_start(root, Hint::Scan).unwrap();
+            let all = (Bound::Unbounded, Bound::Unbounded);
+            let mut range = tree.range(root, all.0, all.1, Hint::Scan);
             let mut expected = model.iter();
-            while let Some((key, record)) = cursor.next().unwrap() {
+            while let Some((key, record)) = range.next(End::Front).unwrap() {
                 let (other, value) = expected.next().expect("a record too many");
                 assert_eq!(key, other);
                 match record.body {
