@@ -229,6 +229,19 @@ impl Database {
         self.shared().log.sync().map_err(Error::from_log)
     }
 
+    /// Moves everything that was committed so far from the log and from memory into pages, durably,
+    /// so that the next opening has nothing of it to replay. The database does so by itself now and
+    /// then ([`crate::Options::background`]); commits and readers go on meanwhile. In memory it gives
+    /// back what old versions take.
+    ///
+    /// # Errors
+    /// [`Error::DiskFull`], [`Error::OutOfMemory`], [`Error::Io`]: nothing is lost, try again;
+    /// [`Error::Poisoned`], [`Error::Corrupt`], [`Error::ReadOnly`], [`Error::Closed`].
+    pub fn checkpoint(&self) -> Result<()> {
+        self.shared().check_writable()?;
+        self.shared().merger.checkpoint()
+    }
+
     /// Figures of the database, gathered without stopping anybody, so not all of one moment.
     ///
     /// # Errors
@@ -248,6 +261,7 @@ impl Database {
     /// [`Error::Closed`] if it was closed before. What was acknowledged is safe whatever this
     /// returns.
     pub fn close(self) -> Result<()> {
+        self.shared().store.backlog().end();
         self.shared().log.close().map_err(Error::from_log)
     }
 }

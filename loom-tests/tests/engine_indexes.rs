@@ -22,7 +22,7 @@ fn options() -> Options {
     Options::new()
         .background(false)
         .log_segment_bytes(64 << 10)
-        .generation_bytes(1 << 20)
+        .memory_budget(8 << 20)
 }
 
 fn put(db: &Database, table: &Table, key: u64, vector: &[f32]) -> vellum::Result<()> {
