@@ -7,6 +7,9 @@
 //! 2. Whoever gets a handle of a table can use it: its making is settled first.
 //! 3. An index is filled before its change is committed ([`crate::building`]). Where that is
 //!    overtaken, the rows stay good, and only the change is written anew.
+//! 4. Making an index that stands, of the same definition, succeeds and changes nothing. Of several
+//!    who make it at once all succeed, and one commits; the others' filling ends like one that
+//!    failed. Like rule 2, each returns when the index is settled.
 
 use std::sync::Arc;
 
@@ -16,7 +19,7 @@ use vellum_txn::{CommitError, Reader, SchemaError, Snapshot};
 use crate::argument::check_name;
 use crate::building::Building;
 use crate::catalog::{Catalog, ChangeError};
-use crate::change::Change;
+use crate::change::{Change, Definition};
 use crate::error::{Error, Result};
 use crate::index::{IndexEntry, NewIndex};
 use crate::shared::Handle;
@@ -150,28 +153,47 @@ pub(crate) fn create_index(
     index: NewIndex,
 ) -> Result<()> {
     let definition = index.define(column)?;
-    let next = || {
-        handle.shared().check_writable()?;
-        look(handle, |catalog| next_index(catalog, table, column))
+    handle.shared().check_open()?;
+    let Some(id) = next_index(handle, table, &definition)? else {
+        return Ok(());
     };
-    let id = next()?;
+    handle.shared().check_writable()?;
     let entry = look(handle, |catalog| {
         IndexEntry::new(id, definition, catalog.plugins())
     })?;
     let building = Building::begin(handle, table, &entry)?;
     building.copy()?;
-    // Rule 3.
-    while !commit_index(handle, table.id(), entry.clone().numbered(next()?))? {}
+    // Rules 3 and 4.
+    while let Some(id) = next_index(handle, table, &entry.definition)? {
+        handle.shared().check_writable()?;
+        if commit_index(handle, table.id(), entry.clone().numbered(id))? {
+            break;
+        }
+    }
     Ok(())
 }
 
-/// The number that an index on a column without one will have.
-fn next_index(catalog: &Catalog, table: &Table, column: &str) -> Result<IndexId> {
-    if catalog.live_index(table, column)?.is_some() {
-        let (table, column) = (table.name().to_owned(), column.to_owned());
-        return Err(Error::IndexExists { table, column });
+/// The number that an index of this definition will have; `None` where it stands (rule 4).
+fn next_index(
+    handle: &Arc<Handle>,
+    table: &Table,
+    definition: &Definition,
+) -> Result<Option<IndexId>> {
+    let column = &definition.spec.column;
+    let found = look(handle, |catalog| {
+        match catalog.live_index(table, column)? {
+            None => Ok(Err(catalog.next_index())),
+            Some(index) if *index.definition == *definition => Ok(Ok(index.created_at)),
+            Some(_) => Err(Error::IndexExists {
+                table: table.name().to_owned(),
+                column: column.clone(),
+            }),
+        }
+    })?;
+    match found {
+        Ok(made_at) => handle.shared().wait_settled(made_at).map(|()| None),
+        Err(next) => Ok(Some(next)),
     }
-    Ok(catalog.next_index())
 }
 
 /// Commits the making of a filled index. `false`: overtaken.

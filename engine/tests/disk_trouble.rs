@@ -3,7 +3,7 @@
 mod common;
 
 use common::{get, now, put, small};
-use vellum::{Database, Durability, Error, Options, Remedy, Table};
+use vellum::{Database, Durability, Error, Exact, Metric, Options, Remedy, Table};
 use vellum_testkit::{CallKind, Fault, Lasting, SimDisk, Trouble};
 
 fn options() -> Options {
@@ -69,13 +69,8 @@ fn opening_on_a_full_disk_is_named_and_changes_nothing() {
     );
 }
 
-#[test]
-fn after_a_failed_write_commits_are_refused_and_reads_go_on() {
-    let disk = SimDisk::new(3);
-    let db = options().open_on(disk.disk()).unwrap();
-    let items = db.table("items").unwrap();
-    put(&db, &items, "k", "v");
-    let held = db.begin_read().unwrap();
+/// Whatever is appended from now on never becomes durable.
+fn let_no_write_last(disk: &SimDisk) {
     for only in [CallKind::WriteDurable, CallKind::Sync] {
         disk.fail(Fault {
             at: 0,
@@ -84,6 +79,31 @@ fn after_a_failed_write_commits_are_refused_and_reads_go_on() {
             only: Some(only),
         });
     }
+}
+
+#[test]
+fn an_index_that_never_settles_is_not_there_for_those_who_make_it_again() {
+    let disk = SimDisk::new(5);
+    let db = options().open_on(disk.disk()).unwrap();
+    let items = db.table("items").unwrap();
+    let make = |column| db.create_index(&items, column, Exact::new(1, Metric::L2));
+    make("settled").unwrap();
+    let_no_write_last(&disk);
+    for _ in 0..2 {
+        let made = make("v");
+        assert!(matches!(made, Err(Error::Poisoned(_))), "{made:?}");
+    }
+    make("settled").unwrap();
+}
+
+#[test]
+fn after_a_failed_write_commits_are_refused_and_reads_go_on() {
+    let disk = SimDisk::new(3);
+    let db = options().open_on(disk.disk()).unwrap();
+    let items = db.table("items").unwrap();
+    put(&db, &items, "k", "v");
+    let held = db.begin_read().unwrap();
+    let_no_write_last(&disk);
     let mut txn = db.begin().unwrap();
     txn.insert(&items, "k", "unknown").unwrap();
     let handle = txn.commit_with(Durability::Sync).unwrap();
