@@ -190,10 +190,26 @@ impl Database {
     /// bring are refused from then on, also if the index is not made in the end, for want of memory,
     /// say.
     ///
+    /// Where the column has an index of the same definition, this returns when that one is settled,
+    /// and changes nothing: so a program may make its indexes whenever it starts, and from several
+    /// threads.
+    ///
+    /// ```
+    /// # use vellum::{Database, Error, Exact, Metric};
+    /// # let db = Database::in_memory()?;
+    /// # let items = db.table("items")?;
+    /// db.create_index(&items, "meaning", Exact::new(3, Metric::Cosine))?;
+    /// db.create_index(&items, "meaning", Exact::new(3, Metric::Cosine))?;
+    /// let other = db.create_index(&items, "meaning", Exact::new(3, Metric::L2));
+    /// assert!(matches!(other, Err(Error::IndexExists { .. })));
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
     /// # Errors
-    /// [`Error::IndexExists`]; [`Error::InvalidArgument`]: what the plugin refuses, or a standing
-    /// vector of another dimension, with its key (nothing is made then); [`Error::TableDropped`],
-    /// [`Error::ReadOnly`], [`Error::Closed`]; what [`Transaction::commit`] returns.
+    /// [`Error::IndexExists`]: the column has an index of another plugin, dimension or metric;
+    /// [`Error::InvalidArgument`]: what the plugin refuses, or a standing vector of another
+    /// dimension, with its key (nothing is made then); [`Error::TableDropped`], [`Error::Closed`];
+    /// where it had to be made, [`Error::ReadOnly`] and what [`Transaction::commit`] returns.
     pub fn create_index(
         &self,
         table: &Table,

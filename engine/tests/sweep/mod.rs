@@ -125,10 +125,7 @@ pub(crate) fn run(db: &Database, sim: &SimDisk, from: u64, to: u64) -> vellum::R
                 Err(Error::UnknownTable { .. }) => {}
                 Err(error) => return Err(error),
             },
-            Step::CreateIndex => match db.create_index(&items, "v", Exact::new(4, Metric::L2)) {
-                Ok(()) | Err(Error::IndexExists { .. }) => {}
-                Err(error) => return Err(error),
-            },
+            Step::CreateIndex => db.create_index(&items, "v", Exact::new(4, Metric::L2))?,
             Step::Write => write(db, &items, number)?,
         }
         // Changes of tables and indexes are durable when they return.
