@@ -3,6 +3,8 @@
 mod large;
 mod model;
 mod units;
+mod verify;
+mod writing;
 
 use vellum_base::{Lsn, Timestamp};
 use vellum_testkit::SimDisk;
