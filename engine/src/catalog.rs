@@ -38,6 +38,8 @@ pub(crate) struct Catalog {
     tables: Vec<TableEntry>,
     names: BTreeMap<Arc<str>, TableId>,
     next_index: u32,
+    /// Of the newest change.
+    changed_at: Timestamp,
     plugins: Arc<Plugins>,
 }
 
@@ -76,6 +78,7 @@ impl Catalog {
             tables: Vec::new(),
             names: BTreeMap::new(),
             next_index: 0,
+            changed_at: Timestamp::ZERO,
             plugins,
         }
     }
@@ -92,6 +95,11 @@ impl Catalog {
     /// The number that the next index will have.
     pub(crate) fn next_index(&self) -> IndexId {
         IndexId(self.next_index)
+    }
+
+    /// When the newest change was made that it has.
+    pub(crate) fn changed_at(&self) -> Timestamp {
+        self.changed_at
     }
 
     fn entry(&self, table: TableId) -> Option<&TableEntry> {
@@ -228,7 +236,7 @@ impl Catalog {
         settled: Timestamp,
         fill: impl FnOnce(TableId, &IndexEntry) -> Result<()>,
     ) -> Result<Self, ChangeError> {
-        let mut next = self.begin_change(settled);
+        let mut next = self.begin_change(at, settled);
         match change {
             Change::CreateTable { table, name } => next.create_table(table, &name, at)?,
             Change::DropTable { table } => next.drop_table(table, at)?,
@@ -272,9 +280,10 @@ impl Catalog {
         building.is_some_and(|all| all.iter().any(|one| Arc::ptr_eq(one, column)))
     }
 
-    /// A copy to be changed, without what was dropped by `settled` (rule 3).
-    pub(crate) fn begin_change(&self, settled: Timestamp) -> Self {
+    /// A copy to be changed at `at`, without what was dropped by `settled` (rule 3).
+    pub(crate) fn begin_change(&self, at: Timestamp, settled: Timestamp) -> Self {
         let mut next = self.clone();
+        next.changed_at = at;
         next.prune(settled);
         next
     }

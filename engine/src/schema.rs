@@ -10,6 +10,9 @@
 //! 4. Making an index that stands, of the same definition, succeeds and changes nothing. Of several
 //!    who make it at once all succeed, and one commits; the others' filling ends like one that
 //!    failed. Like rule 2, each returns when the index is settled.
+//! 5. The present catalog may have a change that a crash can still undo. An error that tells what
+//!    the catalog has or lacks is returned when all of that is settled, and where it never will be,
+//!    that is the error [16].
 
 use std::sync::Arc;
 
@@ -44,6 +47,20 @@ impl From<ChangeError> for Refusal {
 /// Looks at the present catalog.
 fn look<T>(handle: &Arc<Handle>, look: impl FnOnce(&Catalog) -> T) -> T {
     look(Snapshot::begin(handle.clone()).reader().schema())
+}
+
+/// Rule 5: `error`, which the present catalog or an earlier one decided.
+pub(crate) fn once_settled(handle: &Arc<Handle>, error: Error) -> Error {
+    let changed_at = look(handle, Catalog::changed_at);
+    match handle.shared().wait_settled(changed_at) {
+        Ok(()) => error,
+        Err(failed) => failed,
+    }
+}
+
+/// What the present catalog answers; what it refuses comes by rule 5.
+fn ask<T>(handle: &Arc<Handle>, ask: impl FnOnce(&Catalog) -> Result<T>) -> Result<T> {
+    look(handle, ask).map_err(|error| once_settled(handle, error))
 }
 
 /// Commits `change`, whose catalog `make` makes. `false`: overtaken.
@@ -90,8 +107,9 @@ fn find(handle: &Arc<Handle>, name: &str) -> Result<Result<Table, TableId>> {
 }
 
 pub(crate) fn open_table(handle: &Arc<Handle>, name: &str) -> Result<Table> {
-    find(handle, name)?.map_err(|_| Error::UnknownTable {
-        name: name.to_owned(),
+    find(handle, name)?.map_err(|_| {
+        let name = name.to_owned();
+        once_settled(handle, Error::UnknownTable { name })
     })
 }
 
@@ -115,7 +133,7 @@ pub(crate) fn table(handle: &Arc<Handle>, name: &str) -> Result<Table> {
 pub(crate) fn drop_table(handle: &Arc<Handle>, table: &Table) -> Result<()> {
     loop {
         handle.shared().check_writable()?;
-        let id = look(handle, |catalog| catalog.check_live(table))?;
+        let id = ask(handle, |catalog| catalog.check_live(table))?;
         if commit_plain(handle, &Change::DropTable { table: id })? {
             return Ok(());
         }
@@ -125,15 +143,13 @@ pub(crate) fn drop_table(handle: &Arc<Handle>, table: &Table) -> Result<()> {
 pub(crate) fn drop_index(handle: &Arc<Handle>, table: &Table, column: &str) -> Result<()> {
     loop {
         handle.shared().check_writable()?;
-        let index = look(handle, |catalog| {
-            catalog
-                .live_index(table, column)
-                .map(|index| index.map(|index| index.id))
+        let index = ask(handle, |catalog| {
+            let index = catalog.live_index(table, column)?;
+            index.map(|index| index.id).ok_or_else(|| {
+                let (table, column) = (table.name().to_owned(), column.to_owned());
+                Error::UnknownIndex { table, column }
+            })
         })?;
-        let Some(index) = index else {
-            let (table, column) = (table.name().to_owned(), column.to_owned());
-            return Err(Error::UnknownIndex { table, column });
-        };
         if commit_plain(
             handle,
             &Change::DropIndex {
@@ -180,7 +196,7 @@ fn next_index(
     definition: &Definition,
 ) -> Result<Option<IndexId>> {
     let column = &definition.spec.column;
-    let found = look(handle, |catalog| {
+    let found = ask(handle, |catalog| {
         match catalog.live_index(table, column)? {
             None => Ok(Err(catalog.next_index())),
             Some(index) if *index.definition == *definition => Ok(Ok(index.created_at)),
@@ -209,7 +225,7 @@ pub(crate) fn commit_index(
     };
     let settled = handle.shared().store.settled();
     commit(handle, &change, |reader, at| {
-        let mut next = reader.schema().begin_change(settled);
+        let mut next = reader.schema().begin_change(at, settled);
         next.create_index(table, entry.made_at(at))
             .map_err(|_| Refusal::Overtaken)?;
         Ok(next)
@@ -225,20 +241,22 @@ impl Error {
                 let (table, key) = (name(table), crate::quoted::QuotedKey::new(&key));
                 Self::Conflict { table, key, winner }
             }
-            CommitError::TableDropped(table) => Self::TableDropped { table: name(table) },
+            CommitError::TableDropped(table) => {
+                once_settled(handle, Self::TableDropped { table: name(table) })
+            }
             CommitError::Dimension {
                 column,
                 expected,
                 found,
             } => {
                 let key = None;
-                crate::InvalidArgument::Dimension {
+                let refused = crate::InvalidArgument::Dimension {
                     column,
                     expected,
                     found,
                     key,
-                }
-                .into()
+                };
+                once_settled(handle, refused.into())
             }
             CommitError::TooLarge { bytes, limit } => {
                 crate::InvalidArgument::CommitTooLarge { bytes, limit }.into()

@@ -81,6 +81,58 @@ fn let_no_write_last(disk: &SimDisk) {
     }
 }
 
+fn is_poisoned<T>(result: vellum::Result<T>) -> bool {
+    matches!(result, Err(Error::Poisoned(_)))
+}
+
+#[test]
+fn a_dropping_that_never_settles_is_told_to_nobody() {
+    let disk = SimDisk::new(6);
+    let db = options().open_on(disk.disk()).unwrap();
+    let (items, others) = (db.table("items").unwrap(), db.table("others").unwrap());
+    let index = || Exact::new(1, Metric::L2);
+    db.create_index(&others, "v", index()).unwrap();
+    db.create_index(&others, "w", index()).unwrap();
+    let mut before = db.begin().unwrap();
+    before.insert(&items, "k", "v").unwrap();
+    let_no_write_last(&disk);
+    assert!(is_poisoned(db.drop_table(&items)));
+    // The catalog lacks the table; a crash may bring it back. Whoever would be told so is told why
+    // nobody can know.
+    assert!(is_poisoned(db.open_table("items")));
+    assert!(is_poisoned(db.drop_table(&items)));
+    assert!(is_poisoned(db.drop_index(&items, "v")));
+    assert!(is_poisoned(db.create_index(&items, "v", index())));
+    assert!(is_poisoned(before.commit()));
+    assert!(is_poisoned(db.transact(|txn| txn.insert(&items, "k", "v"))));
+    // So is whoever would be told of what it cannot have to do with: it is the newest change that
+    // counts, and it will never come to rest.
+    assert!(is_poisoned(db.open_table("never made")));
+    // Snapshots are from before, and what is settled can be had.
+    let read = db.begin_read().unwrap();
+    assert!(read.get(&items, "k").unwrap().is_none());
+    assert_eq!(read.list_tables(), ["items", "others"]);
+    assert!(db.open_table("others").is_ok());
+    db.create_index(&others, "v", index()).unwrap();
+}
+
+#[test]
+fn a_commit_that_finds_its_table_dropped_is_told_when_that_is_settled() {
+    let disk = SimDisk::new(7);
+    let db = options().open_on(disk.disk()).unwrap();
+    let items = db.table("items").unwrap();
+    let mut txn = db.begin().unwrap();
+    txn.insert(&items, "k", "v").unwrap();
+    let outcome = db.transact(|txn| {
+        txn.insert(&items, "k", "v")?;
+        let_no_write_last(&disk);
+        assert!(is_poisoned(db.drop_table(&items)));
+        Ok(())
+    });
+    assert!(is_poisoned(outcome));
+    assert!(is_poisoned(txn.commit_with(Durability::Buffered)));
+}
+
 #[test]
 fn an_index_that_never_settles_is_not_there_for_those_who_make_it_again() {
     let disk = SimDisk::new(5);
