@@ -99,6 +99,9 @@ fn the_log_is_cut_and_versions_leave_memory() {
     db.checkpoint().unwrap();
     let after = db.stats().unwrap();
     assert!(before.version_bytes > 6_000_000 && after.version_bytes < 1_000_000);
+    assert_eq!((before.pages.merges, before.pages.checkpoint), (0, 1));
+    assert!(after.pages.checkpoint >= 2 && after.pages.merged > before.pages.merged);
+    assert!(after.pages.used_bytes > 6_000_000 && after.pages.written_bytes > 6_000_000);
     // Some segments are kept to be used again.
     assert!(log_bytes(&place.path()) < full, "{full}");
     assert_eq!(db.begin_read().unwrap().iter(&table).unwrap().count(), 6000);
