@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::thread;
+use vellum_sync::thread;
 
 use proptest::prelude::*;
 use vellum_base::Timestamp;
