@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use vellum_sync::thread;
 
 use proptest::prelude::*;
 use vellum_base::Timestamp;
+use vellum_sync::atomic::{AtomicUsize, Ordering};
+use vellum_sync::thread;
 use vellum_txn::{CommitError, LogError, Lookup, Schema, Wake};
 
 use crate::common::{
@@ -107,11 +108,16 @@ fn committers_wait_for_a_merge_and_hear_why_there_is_none() {
     ));
     assert_eq!(db.backlog().sealed(), 2, "it waits with the third");
     merge(&db);
+    let running = Arc::new(AtomicUsize::new(1));
     let writer = {
-        let db = Arc::clone(&db);
-        thread::spawn(move || fill(&db, 200))
+        let (db, running) = (Arc::clone(&db), Arc::clone(&running));
+        thread::spawn(move || {
+            let filled = fill(&db, 200);
+            running.fetch_sub(1, Ordering::Release);
+            filled
+        })
     };
-    while !writer.is_finished() {
+    while running.load(Ordering::Acquire) > 0 {
         if db
             .backlog()
             .wait_for_work(std::time::Duration::from_millis(20))
@@ -256,9 +262,10 @@ fn no_update_is_lost_beside_merges() {
         })
     };
     let count = |value: &[u8]| u64::from_le_bytes(value[..8].try_into().unwrap());
+    let running = Arc::new(AtomicUsize::new(3));
     let writers: Vec<_> = (0..3)
         .map(|_| {
-            let db = Arc::clone(&db);
+            let (db, running) = (Arc::clone(&db), Arc::clone(&running));
             thread::spawn(move || {
                 let mut done = 0;
                 while done < ROUNDS {
@@ -272,11 +279,12 @@ fn no_update_is_lost_beside_merges() {
                         Err(error) => panic!("{error}"),
                     }
                 }
+                running.fetch_sub(1, Ordering::Release);
             })
         })
         .collect();
     let mut before = 0;
-    while writers.iter().any(|writer| !writer.is_finished()) {
+    while running.load(Ordering::Acquire) > 0 {
         let snapshot = snapshot(&db);
         let now = count(&read(snapshot.reader(), b"sum").unwrap());
         assert!(now >= before);

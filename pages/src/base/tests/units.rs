@@ -156,8 +156,10 @@ fn a_full_disk_is_an_error_and_space_is_enough_to_go_on() {
         let work = base.work();
         let error = merge(&work, (&tree, &root), &records(0..9000, 900)).unwrap_err();
         assert!(matches!(error, PageError::DiskFull { .. }), "{error}");
+        let with_merged = used(&base);
         let error = work.write_large(ID, &[1; 9 << 20], &[]).unwrap_err();
         assert!(matches!(error, PageError::DiskFull { .. }), "{error}");
+        assert_eq!(used(&base), with_merged, "nothing of it is left");
         drop(work);
         assert_eq!(used(&base), before);
         assert_eq!(count(&base, &root), 600);
