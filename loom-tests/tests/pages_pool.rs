@@ -177,13 +177,18 @@ fn a_page_gets_one_frame() {
         let pool = pool(2);
         let threads = [(); 2].map(|()| {
             let pool = pool.clone();
-            thread::spawn(move || pool.fetch(at(1), SIZE, Hint::Normal).unwrap())
+            thread::spawn(move || {
+                let held = pool.fetch(at(1), SIZE, Hint::Normal).unwrap();
+                assert_eq!(held[0], 1);
+                held.as_ptr().addr()
+            })
         });
-        let [one, two] = threads.map(|thread| thread.join().unwrap());
-        assert!(std::ptr::eq(&*one, &*two) && one[0] == 1);
+        let found = threads.map(|thread| thread.join().unwrap());
+        let held = pool.hold(at(1)).unwrap();
+        assert_eq!(found, [held.as_ptr().addr(); 2]);
         let last = pool.create(SIZE);
         assert!(last.is_ok(), "the loser's frame is free");
-        drop((one, two, last));
+        drop((held, last));
         assert!(
             publish(&pool, 2) && publish(&pool, 3),
             "and so is the winner's"

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::hint::black_box;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,7 +13,7 @@ use vellum_base::Timestamp;
 use vellum_pages::page::PageHeader;
 use vellum_pages::pool::{Hint, NewPage, PageReader, Pool};
 use vellum_pages::tree::node::{Body, Search, Update};
-use vellum_pages::tree::{Making, Root, Tree};
+use vellum_pages::tree::{End, Making, Root, Tree};
 use vellum_pages::{Epoch, PageError, PageKind, PageRef, PageSize, TreeId};
 use vellum_sync::atomic::{AtomicU64, Ordering};
 
@@ -159,6 +160,13 @@ fn measure_reads(tree: &Tree, root: &Root, keys: &[Vec<u8>]) -> Outcome<()> {
         }
         Ok(sum)
     })?;
+    time("get_at", count, || {
+        let mut sum = 0;
+        for key in asked.chunks(width) {
+            sum += tree.get_at(root, key)?.ok_or("a key is gone")?.0;
+        }
+        Ok(sum)
+    })?;
     time("an absent key", count, || {
         let mut sum = 0;
         let mut absent = Vec::new();
@@ -173,23 +181,25 @@ fn measure_reads(tree: &Tree, root: &Root, keys: &[Vec<u8>]) -> Outcome<()> {
     time("a range of ten", count / 4, || {
         let mut sum = 0;
         for key in asked.chunks(width).take(order.len() / 4) {
-            let mut cursor = tree.cursor_at(root, key, Hint::Normal)?;
+            let mut range = tree.range(root, Bound::Included(key), Bound::Unbounded, Hint::Normal);
             for _ in 0..10 {
-                if let Some((key, record)) = cursor.next()? {
+                if let Some((key, record)) = range.next(End::Front)? {
                     sum += key.len() as u64 + record.at.0;
                 }
             }
         }
         Ok(sum)
     })?;
-    time("scan, a record", records, || {
-        let mut sum = 0;
-        let mut cursor = tree.cursor_at_start(root, Hint::Scan)?;
-        while let Some((key, record)) = cursor.next()? {
-            sum += key.len() as u64 + record.at.0;
-        }
-        Ok(sum)
-    })?;
+    for (name, end) in [("scan", End::Front), ("scan back", End::Back)] {
+        time(&format!("{name}, a record"), records, || {
+            let mut sum = 0;
+            let mut range = tree.range(root, Bound::Unbounded, Bound::Unbounded, Hint::Scan);
+            while let Some((key, record)) = range.next(end)? {
+                sum += key.len() as u64 + record.at.0;
+            }
+            Ok(sum)
+        })?;
+    }
     Ok(())
 }
 

@@ -1,10 +1,12 @@
-//! A page that is pinned.
+//! A page that a guard sees, and a page that is pinned.
 //!
 //! 1. A `Held` owns one of its frame's pins: while there is one, the frame is not reclaimed
 //!    (`pool`, rules 3 and 4), so its bytes stay.
 //! 2. Pins go up under a guard that saw the page's entry, or beside another pin. So when a frame has
 //!    passed its guards in limbo, its pins only go down, and once they are at zero they stay there.
-//! 3. The last use happens before the pin is given up (Release), which the reclaimer acquires.
+//! 3. What a guard has seen can be pinned as long as it is there, also if the page was evicted
+//!    meanwhile: its frame waits for the guard.
+//! 4. The last use happens before the pin is given up (Release), which the reclaimer acquires.
 
 #![expect(unsafe_code, reason = "a pin keeps the frame shared")]
 
@@ -13,61 +15,107 @@ use std::ops::Deref;
 
 use vellum_sync::atomic::Ordering;
 
-use super::Pool;
+use super::{Guard, Shared};
 use crate::frames::Frame;
 use crate::page::PageRef;
 
-/// A page that stays in memory, and keeps the pool alive, until this is dropped.
-pub struct Held {
-    pool: Pool,
+/// A page that is there for as long as the guard that saw it.
+#[derive(Clone, Copy)]
+pub struct Seen<'g, 'p> {
+    guard: &'g Guard<'p>,
     frame: Frame,
 }
 
-impl Held {
+impl<'g, 'p> Seen<'g, 'p> {
+    /// `frame` was found in the table under the guard.
+    #[inline]
+    pub(super) fn new(guard: &'g Guard<'p>, frame: Frame) -> Self {
+        Self { guard, frame }
+    }
+
+    /// The page.
+    #[inline]
+    #[must_use]
+    pub fn page(self) -> &'g [u8] {
+        // SAFETY: the entry was seen under the guard, so the frame is not reclaimed before the guard
+        // goes (`pool`, rule 3), which the result borrows.
+        unsafe { self.guard.shared.frames.shared(self.frame) }
+    }
+
+    /// The page for longer than the guard (rule 3).
+    #[inline]
+    #[must_use]
+    pub fn pin(self) -> Held<'p> {
+        let shared = self.guard.shared;
+        // Relaxed: the guard's release carries it to whoever wants to reclaim the frame (`pool`,
+        // rule 4).
+        shared
+            .frames
+            .pins(self.frame)
+            .fetch_add(1, Ordering::Relaxed);
+        Held::adopt(shared, self.frame)
+    }
+}
+
+impl fmt::Debug for Seen<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Seen").finish_non_exhaustive()
+    }
+}
+
+/// A page that stays in memory until this is dropped. It borrows the pool: no count of handles is
+/// touched, which all readers would share, but the page's own count of pins alone.
+pub struct Held<'p> {
+    shared: &'p Shared,
+    frame: Frame,
+}
+
+const _: () = assert!(size_of::<Held<'_>>() <= 16);
+
+impl<'p> Held<'p> {
     /// Takes over a pin that the caller has counted.
-    pub(super) fn adopt(pool: &Pool, frame: Frame) -> Self {
-        Self {
-            pool: pool.clone(),
-            frame,
-        }
+    #[inline]
+    pub(super) fn adopt(shared: &'p Shared, frame: Frame) -> Self {
+        Self { shared, frame }
     }
 
     /// Where the page is in the file.
     #[must_use]
     pub fn at(&self) -> Option<PageRef> {
-        self.pool.shared.frames.at(self.frame)
+        self.shared.frames.at(self.frame)
     }
 }
 
-impl Deref for Held {
+impl Deref for Held<'_> {
     type Target = [u8];
 
     #[inline]
     fn deref(&self) -> &[u8] {
         // SAFETY: rule 1: the frame is shared, and not reclaimed as long as `self` lives.
-        unsafe { self.pool.shared.frames.shared(self.frame) }
+        unsafe { self.shared.frames.shared(self.frame) }
     }
 }
 
-impl Clone for Held {
+impl Clone for Held<'_> {
     fn clone(&self) -> Self {
         // Relaxed: there is a pin already, `self`'s, and it goes later (rule 2).
-        let pins = self.pool.shared.frames.pins(self.frame);
+        let pins = self.shared.frames.pins(self.frame);
         pins.fetch_add(1, Ordering::Relaxed);
-        Self::adopt(&self.pool, self.frame)
+        Self::adopt(self.shared, self.frame)
     }
 }
 
-impl Drop for Held {
+impl Drop for Held<'_> {
+    #[inline]
     fn drop(&mut self) {
-        // Release: rule 3.
-        let pins = self.pool.shared.frames.pins(self.frame);
+        // Release: rule 4.
+        let pins = self.shared.frames.pins(self.frame);
         let before = pins.fetch_sub(1, Ordering::Release);
         debug_assert!(before > 0, "a pin is given up once");
     }
 }
 
-impl fmt::Debug for Held {
+impl fmt::Debug for Held<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Held")
             .field("at", &self.at())

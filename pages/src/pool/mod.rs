@@ -34,11 +34,6 @@
 //! [14]: crate#hazards
 //! [15]: crate#hazards
 
-#![expect(
-    unsafe_code,
-    reason = "frames are shared and reclaimed under the rules above"
-)]
-
 mod held;
 mod new_page;
 mod room;
@@ -60,7 +55,7 @@ use crate::error::PageError;
 use crate::frames::{self, Frames};
 use crate::page::{PageRef, PageSize};
 
-pub use held::Held;
+pub use held::{Held, Seen};
 pub use new_page::NewPage;
 pub use stats::PoolStats;
 
@@ -110,7 +105,7 @@ struct Shared {
 /// What its holder peeks at stays where it is. Short-lived: no frame that leaves the table
 /// meanwhile can be used again, by nobody. Not to be held over [`Pool::fetch`] or [`Pool::create`].
 pub struct Guard<'p> {
-    pool: &'p Pool,
+    shared: &'p Shared,
     epoch: EpochGuard<'p>,
 }
 
@@ -139,14 +134,14 @@ impl Pool {
     #[inline]
     pub fn guard(&self) -> Guard<'_> {
         Guard {
-            pool: self,
+            shared: &self.shared,
             epoch: self.shared.epochs.guard(),
         }
     }
 
     /// The page, if it is in memory.
     #[must_use]
-    pub fn hold(&self, at: PageRef) -> Option<Held> {
+    pub fn hold(&self, at: PageRef) -> Option<Held<'_>> {
         self.guard().pin(at)
     }
 
@@ -156,10 +151,10 @@ impl Pool {
     /// # Errors
     /// What the reader says, or [`PageError::NoFrame`] if all memory is pinned or dirty, or a guard
     /// is kept for long.
-    pub fn fetch(&self, at: PageRef, size: PageSize, hint: Hint) -> Result<Held, PageError> {
+    pub fn fetch(&self, at: PageRef, size: PageSize, hint: Hint) -> Result<Held<'_>, PageError> {
         loop {
-            if let Some(held) = self.guard().pin_as(at, hint) {
-                return Ok(held);
+            if let Some(seen) = self.guard().see(at, hint) {
+                return Ok(seen.pin());
             }
             let mut page = self.create(size)?.hint(hint);
             self.shared.reader.read(at, size, &mut page)?;
@@ -179,7 +174,7 @@ impl Pool {
                     if hint == Hint::Scan {
                         self.shared.note_scanned(frame);
                     }
-                    return Ok(Held::adopt(self, frame));
+                    return Ok(Held::adopt(&self.shared, frame));
                 }
                 Err(_) => frames.pins(frame).store(0, Ordering::Relaxed),
             }
@@ -269,70 +264,12 @@ impl Pool {
     }
 }
 
-impl Guard<'_> {
-    /// The page, if it is in memory. It counts as used.
+impl<'p> Guard<'p> {
+    /// The page, if it is in memory. It counts as used, unless it is looked at for a scan.
     #[inline]
     #[must_use]
-    pub fn peek(&self, at: PageRef) -> Option<&[u8]> {
-        let entry = self.shared().table.get(at)?;
-        // Acquire: rule 2.
-        let word = Word(entry.load(Ordering::Acquire));
-        let frame = word.frame()?;
-        if !word.is_referenced() {
-            refer(entry, word);
-        }
-        self.epoch.count();
-        // SAFETY: the entry was seen under this guard, so the frame is not reclaimed before the
-        // guard goes (rule 3), which outlives the result.
-        Some(unsafe { self.shared().frames.shared(frame) })
-    }
-
-    /// As [`Guard::peek`], but it does not count as used: for who goes through everything.
-    #[inline]
-    #[must_use]
-    pub fn glance(&self, at: PageRef) -> Option<&[u8]> {
-        let entry = self.shared().table.get(at)?;
-        // Acquire: rule 2.
-        let frame = Word(entry.load(Ordering::Acquire)).frame()?;
-        self.epoch.count();
-        // SAFETY: as in `peek`.
-        Some(unsafe { self.shared().frames.shared(frame) })
-    }
-
-    /// Whether the page is in memory now; no more than a hint for what to read ahead.
-    #[inline]
-    #[must_use]
-    pub fn is_present(&self, at: PageRef) -> bool {
-        let entry = self.shared().table.get(at);
-        entry.is_some_and(|entry| Word(entry.load(Ordering::Relaxed)) != Word::ABSENT)
-    }
-
-    /// Has the processor fetch the page's entry of the table: the first of two stages.
-    #[inline]
-    pub fn prefetch_entry(&self, at: PageRef) {
-        if let Some(entry) = self.shared().table.get(at) {
-            frames::prefetch((&raw const *entry).cast());
-        }
-    }
-
-    /// Has the processor fetch the beginning of the page, if it is in memory: the second stage.
-    #[inline]
-    pub fn prefetch(&self, at: PageRef) {
-        let entry = self.shared().table.get(at);
-        let word = entry.map(|entry| Word(entry.load(Ordering::Relaxed)));
-        if let Some(frame) = word.and_then(Word::frame) {
-            self.shared().frames.prefetch(frame);
-        }
-    }
-
-    /// The page, if it is in memory, for longer than the guard. It counts as used.
-    #[must_use]
-    pub fn pin(&self, at: PageRef) -> Option<Held> {
-        self.pin_as(at, Hint::Normal)
-    }
-
-    fn pin_as(&self, at: PageRef, hint: Hint) -> Option<Held> {
-        let entry = self.shared().table.get(at)?;
+    pub fn see(&self, at: PageRef, hint: Hint) -> Option<Seen<'_, 'p>> {
+        let entry = self.shared.table.get(at)?;
         // Acquire: rule 2.
         let word = Word(entry.load(Ordering::Acquire));
         let frame = word.frame()?;
@@ -340,17 +277,54 @@ impl Guard<'_> {
             refer(entry, word);
         }
         self.epoch.count();
-        // Relaxed: the guard's release carries it to whoever wants to reclaim the frame (rule 4).
-        self.shared()
-            .frames
-            .pins(frame)
-            .fetch_add(1, Ordering::Relaxed);
-        Some(Held::adopt(self.pool, frame))
+        Some(Seen::new(self, frame))
     }
 
+    /// The bytes of the page, if it is in memory. It counts as used.
     #[inline]
-    fn shared(&self) -> &Shared {
-        &self.pool.shared
+    #[must_use]
+    pub fn peek(&self, at: PageRef) -> Option<&[u8]> {
+        self.see(at, Hint::Normal).map(Seen::page)
+    }
+
+    /// As [`Guard::peek`], but it does not count as used: for who goes through everything.
+    #[inline]
+    #[must_use]
+    pub fn glance(&self, at: PageRef) -> Option<&[u8]> {
+        self.see(at, Hint::Scan).map(Seen::page)
+    }
+
+    /// Whether the page is in memory now; no more than a hint for what to read ahead.
+    #[inline]
+    #[must_use]
+    pub fn is_present(&self, at: PageRef) -> bool {
+        let entry = self.shared.table.get(at);
+        entry.is_some_and(|entry| Word(entry.load(Ordering::Relaxed)) != Word::ABSENT)
+    }
+
+    /// Has the processor fetch the page's entry of the table: the first of two stages.
+    #[inline]
+    pub fn prefetch_entry(&self, at: PageRef) {
+        if let Some(entry) = self.shared.table.get(at) {
+            frames::prefetch((&raw const *entry).cast());
+        }
+    }
+
+    /// Has the processor fetch the beginning of the page, if it is in memory: the second stage.
+    #[inline]
+    pub fn prefetch(&self, at: PageRef) {
+        let entry = self.shared.table.get(at);
+        let word = entry.map(|entry| Word(entry.load(Ordering::Relaxed)));
+        if let Some(frame) = word.and_then(Word::frame) {
+            self.shared.frames.prefetch(frame);
+        }
+    }
+
+    /// The page, if it is in memory, for longer than the guard. It counts as used.
+    #[inline]
+    #[must_use]
+    pub fn pin(&self, at: PageRef) -> Option<Held<'p>> {
+        self.see(at, Hint::Normal).map(Seen::pin)
     }
 }
 

@@ -162,8 +162,6 @@ fn held_pages_stay_whatever_happens() {
         assert!(is_page(place(7, size), &again));
     }
     assert_eq!(pool.stats().resident_bytes, 16 * size.bytes());
-    drop(pool);
-    assert!(is_page(place(7, size), &again), "it keeps the pool");
 }
 
 #[test]

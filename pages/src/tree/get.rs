@@ -3,17 +3,18 @@
 use vellum_base::Timestamp;
 
 use super::node::{Body, Large, Record, prefetch};
-use super::{LEAF_LINES, LEVELS_MAX, Missing, Reached, Root, Stop, Tree};
+use super::{LEAF_LINES, LEVELS_MAX, Reached, Root, Stop, Tree};
 use crate::error::PageError;
-use crate::pool::{Guard, Held, Hint};
+use crate::page::PageRef;
+use crate::pool::{Held, Hint, Seen};
 
 /// Keys that a lookup of many has under way at once.
 const MANY: usize = 16;
 
 /// A record that was found, with the page that it stands in.
 #[derive(Clone, Debug)]
-pub struct Found {
-    page: Held,
+pub struct Found<'p> {
+    page: Held<'p>,
     at: Timestamp,
     place: Place,
 }
@@ -28,7 +29,31 @@ enum Place {
     Large(Large),
 }
 
-impl Found {
+const _: () = assert!(size_of::<Found<'_>>() <= 64);
+
+impl<'p> Found<'p> {
+    /// A record that was read from `page`.
+    #[inline]
+    pub(super) fn new(page: Held<'p>, record: &Record<'_>) -> Self {
+        let place = match record.body {
+            Body::Inline { value, vectors } => {
+                let start = value.as_ptr().addr() - page.as_ptr().addr();
+                let end = start + value.len();
+                Place::Inline {
+                    start,
+                    vectors: end,
+                    end: end + vectors.len(),
+                }
+            }
+            Body::Large(large) => Place::Large(large),
+        };
+        Self {
+            page,
+            at: record.at,
+            place,
+        }
+    }
+
     /// When it was committed.
     #[must_use]
     pub fn at(&self) -> Timestamp {
@@ -60,66 +85,32 @@ impl Tree {
         key: &[u8],
         see: impl FnOnce(Record<'_>) -> R,
     ) -> Result<Option<R>, PageError> {
-        let mut see = Some(see);
-        self.look(root, key, |_, reached, index| {
-            let record = reached.leaf.record(index);
-            let record = record.map_err(|damage| self.damage(reached.at, damage));
-            Ok(record.map(|record| see.take().map(|see| see(record))))
-        })
-        .and_then(|seen| seen.transpose().map(Option::flatten))
+        self.look(root, key, |_, record| see(record))
+    }
+
+    /// When the record of a key was committed, if there is one. Nothing is pinned.
+    ///
+    /// # Errors
+    /// If a page cannot be read, or is damaged.
+    pub fn get_at(&self, root: &Root, key: &[u8]) -> Result<Option<Timestamp>, PageError> {
+        self.look(root, key, |_, record| record.at)
     }
 
     /// Looks a key up; what is found stays readable for as long as it is kept.
     ///
     /// # Errors
     /// If a page cannot be read, or is damaged.
-    pub fn get(&self, root: &Root, key: &[u8]) -> Result<Option<Found>, PageError> {
-        self.look(root, key, |guard, reached, index| {
-            self.take(guard, reached, index).transpose().ok_or(())
-        })
-        .and_then(Option::transpose)
+    pub fn get(&self, root: &Root, key: &[u8]) -> Result<Option<Found<'_>>, PageError> {
+        self.look(root, key, |seen, record| Found::new(seen.pin(), &record))
     }
 
-    /// Takes a record with its page. `None`: the page was evicted since the guard saw it, and is to
-    /// be fetched again.
-    fn take(
-        &self,
-        guard: &Guard<'_>,
-        reached: &Reached<'_>,
-        index: usize,
-    ) -> Result<Option<Found>, PageError> {
-        let record = reached.leaf.record(index);
-        let record = record.map_err(|damage| self.damage(reached.at, damage))?;
-        let Some(page) = guard.pin(reached.at) else {
-            return Ok(None);
-        };
-        let place = match record.body {
-            Body::Inline { value, vectors } => {
-                let start = value.as_ptr().addr() - reached.page.as_ptr().addr();
-                let end = start + value.len();
-                Place::Inline {
-                    start,
-                    vectors: end,
-                    end: end + vectors.len(),
-                }
-            }
-            Body::Large(large) => Place::Large(large),
-        };
-        Ok(Some(Found {
-            page,
-            at: record.at,
-            place,
-        }))
-    }
-
-    /// Descends to a key as often as pages are missing (rule 4 of the module). `take` may ask for
-    /// another round.
+    /// Descends to a key as often as pages are missing (rule 4 of the module).
     #[inline]
-    fn look<R>(
-        &self,
+    fn look<'t, R>(
+        &'t self,
         root: &Root,
         key: &[u8],
-        mut take: impl FnMut(&Guard<'_>, &Reached<'_>, usize) -> Result<R, ()>,
+        take: impl FnOnce(Seen<'_, 't>, Record<'_>) -> R,
     ) -> Result<Option<R>, PageError> {
         let Some(top) = root.top else {
             return Ok(None);
@@ -130,16 +121,8 @@ impl Tree {
                 let guard = self.pool.guard();
                 match self.descend(&guard, top, key) {
                     Ok(reached) => {
-                        let Ok(index) = reached.leaf.find(self.search, key) else {
-                            return Ok(None);
-                        };
-                        match take(&guard, &reached, index) {
-                            Ok(taken) => return Ok(Some(taken)),
-                            Err(()) => Missing {
-                                at: reached.at,
-                                level: 0,
-                            },
-                        }
+                        let record = self.find(&reached, key)?;
+                        return Ok(record.map(|record| take(reached.seen, record)));
                     }
                     Err(Stop::Missing(missing)) => missing,
                     Err(Stop::Error(error)) => return Err(error),
@@ -149,11 +132,26 @@ impl Tree {
         }
     }
 
+    /// The record of a key in the leaf where it would be.
+    #[inline]
+    fn find<'g>(
+        &self,
+        reached: &Reached<'g, '_>,
+        key: &[u8],
+    ) -> Result<Option<Record<'g>>, PageError> {
+        let record = reached.leaf.get(self.search, key);
+        record.map_err(|damage| self.damage(reached.at, damage))
+    }
+
     /// [`Tree::get`] for many keys, whose cache misses overlap.
     ///
     /// # Errors
     /// If a page cannot be read, or is damaged.
-    pub fn get_many(&self, root: &Root, keys: &[&[u8]]) -> Result<Vec<Option<Found>>, PageError> {
+    pub fn get_many(
+        &self,
+        root: &Root,
+        keys: &[&[u8]],
+    ) -> Result<Vec<Option<Found<'_>>>, PageError> {
         let mut found = Vec::with_capacity(keys.len());
         for keys in keys.chunks(MANY) {
             let before = found.len();
@@ -171,58 +169,59 @@ impl Tree {
             .collect())
     }
 
-    /// Walks all keys down together, a level at a time, so that each level's misses overlap. An
-    /// error: a page on the way is not in memory.
-    fn get_some(
-        &self,
+    /// Walks all keys down together, a level at a time, so that each level's misses overlap: first
+    /// the entries of the page table, then the pages, then the records. An error in `found`: a page on
+    /// the way is not in memory.
+    fn get_some<'t>(
+        &'t self,
         root: &Root,
         keys: &[&[u8]],
-        found: &mut Vec<Result<Option<Found>, ()>>,
+        found: &mut Vec<Result<Option<Found<'t>>, ()>>,
     ) -> Result<(), PageError> {
         let Some((top, levels)) = root.top.filter(|(_, level)| *level <= LEVELS_MAX) else {
             found.extend(keys.iter().map(|_| Err(())));
             return Ok(());
         };
         let guard = self.pool.guard();
-        let mut ways = [Some(top); MANY];
+        let seen = guard.see(top, Hint::Normal);
+        let mut ways: [Option<(PageRef, Seen<'_, 't>)>; MANY] =
+            [seen.map(|seen| (top, seen)); MANY];
         for level in (1..=levels).rev() {
-            for (way, key) in ways.iter_mut().zip(keys) {
-                *way = match way.and_then(|at| Some((at, guard.peek(at)?))) {
-                    None => None,
-                    Some((at, page)) => {
-                        let inner = self.inner(page, at, level)?;
-                        let next = inner.child(inner.route(self.search, key));
-                        Some(next.map_err(|damage| self.damage(at, damage))?)
-                    }
-                };
-                if let Some(next) = way {
-                    guard.prefetch_entry(*next);
+            let mut below = [None; MANY];
+            for ((below, way), key) in below.iter_mut().zip(&ways).zip(keys) {
+                if let Some((at, seen)) = *way {
+                    let inner = self.inner(seen.page(), at, level)?;
+                    let next = inner.child(inner.route(self.search, key));
+                    let next = next.map_err(|damage| self.damage(at, damage))?;
+                    guard.prefetch_entry(next);
+                    *below = Some(next);
                 }
             }
-            for at in ways.iter().take(keys.len()).flatten() {
-                if let Some(page) = guard.peek(*at) {
-                    prefetch(page, LEAF_LINES);
-                }
-            }
-        }
-        for (way, key) in ways.iter().zip(keys) {
-            if let Some((at, page)) = way.and_then(|at| Some((at, guard.peek(at)?))) {
-                let leaf = self.leaf(page, at)?;
-                if let Some(first) = leaf.guess(self.search, key).first() {
-                    leaf.prefetch_record(first);
+            for (way, below) in ways.iter_mut().zip(below) {
+                *way = below.and_then(|at| Some((at, guard.see(at, Hint::Normal)?)));
+                if let Some((_, seen)) = way {
+                    prefetch(seen.page(), LEAF_LINES);
                 }
             }
         }
-        for (way, key) in ways.iter().zip(keys) {
-            found.push(match way.and_then(|at| Some((at, guard.peek(at)?))) {
+        let mut leaves = [None; MANY];
+        for ((leaf, way), key) in leaves.iter_mut().zip(&ways).zip(keys) {
+            if let Some((at, seen)) = *way {
+                let view = self.leaf(seen.page(), at)?;
+                let guess = view.guess(self.search, key);
+                if let Some(first) = guess.first() {
+                    view.prefetch_record(first);
+                }
+                *leaf = Some((at, seen, view, guess));
+            }
+        }
+        for (leaf, key) in leaves.iter().zip(keys) {
+            found.push(match leaf {
                 None => Err(()),
-                Some((at, page)) => {
-                    let leaf = self.leaf(page, at)?;
-                    let reached = Reached { at, page, leaf };
-                    match leaf.find(self.search, key) {
-                        Err(_) => Ok(None),
-                        Ok(index) => self.take(&guard, &reached, index)?.map(Some).ok_or(()),
-                    }
+                Some((at, seen, view, guess)) => {
+                    let record = view.get_guessed(*guess, key);
+                    let record = record.map_err(|damage| self.damage(*at, damage))?;
+                    Ok(record.map(|record| Found::new(seen.pin(), &record)))
                 }
             });
         }

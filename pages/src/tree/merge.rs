@@ -152,7 +152,7 @@ impl<M: Making> Merge<'_, M> {
     fn children(
         &mut self,
         at: PageRef,
-        page: &Held,
+        page: &Held<'_>,
         level: u8,
         updates: &[Update<'_>],
         last: bool,
@@ -251,7 +251,7 @@ impl<M: Making> Merge<'_, M> {
     /// The leaves that hold the records of old ones, with updates.
     fn leaves(
         &mut self,
-        old: &[(PageRef, &Held)],
+        old: &[(PageRef, &Held<'_>)],
         updates: &[Update<'_>],
         last: bool,
     ) -> Result<Vec<Made>, PageError> {

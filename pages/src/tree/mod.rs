@@ -14,11 +14,11 @@
 //!    a page of another kind, tree or level is damage.
 
 mod check;
-mod cursor;
 mod get;
 mod making;
 mod merge;
 pub mod node;
+mod range;
 
 #[cfg(test)]
 mod tests;
@@ -27,13 +27,13 @@ use vellum_base::Corruption;
 
 use crate::error::PageError;
 use crate::page::{PageHeader, PageKind, PageRef, PageSize, TreeId};
-use crate::pool::{Guard, Held, Hint, Pool};
-use node::{InnerView, LeafView, Search};
+use crate::pool::{Guard, Held, Hint, Pool, Seen};
+use node::{Damage, InnerView, LeafView, Search};
 
 pub use check::Counted;
-pub use cursor::Cursor;
 pub use get::Found;
 pub use making::Making;
+pub use range::{End, TreeRange};
 
 /// The name of the file, in reports of damage.
 const FILE: &str = "pages";
@@ -77,9 +77,9 @@ struct Missing {
 }
 
 /// A leaf at the end of a descent.
-struct Reached<'g> {
+struct Reached<'g, 'p> {
     at: PageRef,
-    page: &'g [u8],
+    seen: Seen<'g, 'p>,
     leaf: LeafView<'g>,
 }
 
@@ -87,6 +87,12 @@ struct Reached<'g> {
 enum Stop {
     Missing(Missing),
     Error(PageError),
+}
+
+impl From<Missing> for Stop {
+    fn from(missing: Missing) -> Self {
+        Self::Missing(missing)
+    }
 }
 
 impl From<PageError> for Stop {
@@ -119,25 +125,24 @@ impl Tree {
         &self.pool
     }
 
+    #[cold]
     fn damage(&self, at: PageRef, what: impl std::fmt::Display) -> PageError {
         let what = format!("tree {}: {what}", self.id.0);
         PageError::Corrupt(Corruption::new(FILE, at.offset(), what))
     }
 
     /// Rule 5, for what the header says.
-    fn expect(&self, page: &[u8], at: PageRef, kind: PageKind) -> Result<(), PageError> {
-        let header = PageHeader::read(page);
-        if header.is_some_and(|header| header.kind == kind && header.tree == self.id) {
-            return Ok(());
-        }
-        let found = header.map(|header| (header.kind, header.tree));
-        Err(self.damage(at, format!("expected a page {kind:?}, found {found:?}")))
+    #[inline]
+    fn is_mine(&self, page: &[u8], kind: PageKind) -> bool {
+        PageHeader::mark_of(page) == Some(PageHeader::mark(kind, self.size, self.id))
     }
 
     #[inline]
     fn leaf<'p>(&self, page: &'p [u8], at: PageRef) -> Result<LeafView<'p>, PageError> {
-        self.expect(page, at, PageKind::Leaf)?;
-        LeafView::new(page).map_err(|damage| self.damage(at, damage))
+        match LeafView::new(page) {
+            Ok(leaf) if self.is_mine(page, PageKind::Leaf) => Ok(leaf),
+            other => Err(self.wrong(page, at, PageKind::Leaf, other.err())),
+        }
     }
 
     #[inline]
@@ -147,40 +152,51 @@ impl Tree {
         at: PageRef,
         level: u8,
     ) -> Result<InnerView<'p>, PageError> {
-        self.expect(page, at, PageKind::Inner)?;
-        let inner = InnerView::new(page).map_err(|damage| self.damage(at, damage))?;
-        if inner.level() != level {
-            let found = inner.level();
-            return Err(self.damage(at, format!("a page of level {found} at level {level}")));
+        match InnerView::new(page) {
+            Ok(inner) if inner.level() == level && self.is_mine(page, PageKind::Inner) => Ok(inner),
+            other => Err(self.wrong(page, at, PageKind::Inner, other.err())),
         }
-        Ok(inner)
     }
 
-    fn fetch(&self, at: PageRef, level: u8, hint: Hint) -> Result<Held, PageError> {
+    /// What is wrong with a page (rule 5).
+    #[cold]
+    fn wrong(&self, page: &[u8], at: PageRef, kind: PageKind, damage: Option<Damage>) -> PageError {
+        if !self.is_mine(page, kind) {
+            let found = PageHeader::read(page).map(|found| (found.kind, found.size, found.tree));
+            return self.damage(at, format!("expected a page {kind:?}, found {found:?}"));
+        }
+        match damage {
+            Some(damage) => self.damage(at, damage),
+            None => self.damage(at, "a page of another level"),
+        }
+    }
+
+    fn fetch(&self, at: PageRef, level: u8, hint: Hint) -> Result<Held<'_>, PageError> {
         let hint = if level > 0 { Hint::Hot } else { hint };
         self.pool.fetch(at, self.size, hint)
     }
 
     /// The leaf where a key is, or would be.
     #[inline]
-    fn descend<'g>(
+    fn descend<'g, 'p>(
         &self,
-        guard: &'g Guard<'_>,
+        guard: &'g Guard<'p>,
         top: (PageRef, u8),
         key: &[u8],
-    ) -> Result<Reached<'g>, Stop> {
+    ) -> Result<Reached<'g, 'p>, Stop> {
         let (mut at, mut level) = top;
         if level > LEVELS_MAX {
             return Err(self.damage(at, "more levels than a tree has").into());
         }
         loop {
-            let Some(page) = guard.peek(at) else {
+            let Some(seen) = guard.see(at, Hint::Normal) else {
                 return Err(Stop::Missing(Missing { at, level }));
             };
+            let page = seen.page();
             if level == 0 {
                 node::prefetch(page, LEAF_LINES);
                 let leaf = self.leaf(page, at)?;
-                return Ok(Reached { at, page, leaf });
+                return Ok(Reached { at, seen, leaf });
             }
             let inner = self.inner(page, at, level)?;
             let next = inner.child(inner.route(self.search, key));

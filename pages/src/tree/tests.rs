@@ -1,6 +1,9 @@
 //! Trees against an ordered map.
 
+mod range;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use proptest::collection::vec;
@@ -9,7 +12,7 @@ use vellum_base::Timestamp;
 use vellum_sync::Mutex;
 
 use super::node::{Body, Search, Update};
-use super::{Making, Root, Tree};
+use super::{End, Making, Root, Tree};
 use crate::error::PageError;
 use crate::page::{Epoch, PageHeader, PageKind, PageRef, PageSize, TreeId};
 use crate::pool::{Hint, NewPage, PageReader, Pool};
@@ -121,15 +124,16 @@ fn compare(tree: &Tree, root: &Root, model: &Model) {
         Body::Large(_) => panic!("nothing is large here"),
     };
     let mut forth = Vec::new();
-    let mut cursor = tree.cursor_at_start(root, Hint::Scan).unwrap();
-    while let Some((key, record)) = cursor.next().unwrap() {
+    let all = || tree.range(root, Bound::Unbounded, Bound::Unbounded, Hint::Scan);
+    let mut range = all();
+    while let Some((key, record)) = range.next(End::Front).unwrap() {
         forth.push((key.to_vec(), (record.at.0, inline(record.body))));
     }
     let expected: Vec<_> = model.clone().into_iter().collect();
     assert_eq!(forth, expected);
     let mut back = Vec::new();
-    let mut cursor = tree.cursor_at_end(root, Hint::Scan).unwrap();
-    while let Some((key, _)) = cursor.previous().unwrap() {
+    let mut range = all();
+    while let Some((key, _)) = range.next(End::Back).unwrap() {
         back.push(key.to_vec());
     }
     back.reverse();
@@ -146,14 +150,17 @@ fn probe(tree: &Tree, root: &Root, model: &Model, keys: &[Vec<u8>]) {
         assert_eq!(found, expected);
         let seen = tree.get_with(root, key, |record| record.at.0).unwrap();
         assert_eq!(seen, expected.map(|(at, _)| at));
-        let mut cursor = tree.cursor_at(root, key, Hint::Normal).unwrap();
-        let next = cursor.next().unwrap().map(|(key, _)| key.to_vec());
+        let at = tree.get_at(root, key).unwrap();
+        assert_eq!(at.map(|at| at.0), seen);
+        let range = |lower, upper| tree.range(root, lower, upper, Hint::Normal);
+        let mut from = range(Bound::Included(key), Bound::Unbounded);
+        let next = from.next(End::Front).unwrap().map(|(key, _)| key.to_vec());
         assert_eq!(
             next.as_ref(),
             model.range(key.clone()..).next().map(|(key, _)| key)
         );
-        let mut cursor = tree.cursor_at(root, key, Hint::Normal).unwrap();
-        let before = cursor.previous().unwrap().map(|(key, _)| key.to_vec());
+        let mut below = range(Bound::Unbounded, Bound::Excluded(key));
+        let before = below.next(End::Back).unwrap().map(|(key, _)| key.to_vec());
         assert_eq!(
             before.as_ref(),
             model.range(..key.clone()).next_back().map(|(key, _)| key)
@@ -313,11 +320,11 @@ fn pages_of_others_are_damage() {
         damaged(tree.get(&root, b"user1").unwrap_err());
         damaged(tree.check(&root).unwrap_err());
         damaged(merge(tree, &root, 2, &numbered(0..1, 1), &maker).unwrap_err());
-        damaged(
-            tree.cursor_at_start(&root, Hint::Normal)
-                .and_then(|mut c| c.next().map(|_| ()))
-                .unwrap_err(),
-        );
+        for end in [End::Front, End::Back] {
+            let mut range = tree.range(&root, Bound::Unbounded, Bound::Unbounded, Hint::Normal);
+            damaged(range.next(end).unwrap_err());
+            damaged(range.peek(end).unwrap_err());
+        }
     }
     let fewer = Root {
         records: root.records - 1,

@@ -7,7 +7,7 @@ use vellum_base::Timestamp;
 use super::entry::{Body, LARGE_BYTES, Large, VECTORS_LEN, must_be_large};
 use super::keys::{Damage, Guess, Keys, Rest, long, short};
 use super::search::{Search, prefetch_line};
-use super::{BASE, LEAVES, TAG, TAG_LARGE, TAG_VECTORS, WIDTH};
+use super::{BASE, LEAVES, SLOT, TAG, TAG_LARGE, TAG_VECTORS, WIDTH};
 use crate::page::{PageRef, PageSize};
 
 /// What a leaf holds for a key.
@@ -127,50 +127,54 @@ impl<'p> LeafView<'p> {
     /// If the page is damaged, or `at` is not an index.
     #[inline]
     pub fn record(&self, at: usize) -> Result<Record<'p>, Damage> {
-        let rest = self.keys.rest(at)?;
-        let end = self.keys.start(at + 1);
-        self.decode(&rest, end)
-            .ok_or(Damage::new(self.keys.start(at), "a record that is cut off"))
+        self.both(at).map(|(_, record)| record)
     }
 
+    /// The record of a key, if there is one: [`LeafView::guess`], [`LeafView::settle`] and
+    /// [`LeafView::record`] in one.
+    ///
+    /// # Errors
+    /// If the page is damaged where the key would be.
     #[inline]
-    fn decode(&self, rest: &Rest<'p>, end: usize) -> Option<Record<'p>> {
-        let page = self.keys.page;
-        let width = usize::from(page[WIDTH].min(8));
-        let at = long(page, BASE).checked_add(self.stamp(rest.end, width)?)?;
-        let body = page.get(rest.end + width..end)?;
-        let body = if rest.flags & TAG_LARGE != 0 {
-            Body::Large(large(body)?)
-        } else if rest.flags & TAG_VECTORS != 0 {
-            let vectors_len = short(body, 0);
-            let both = body.get(VECTORS_LEN..)?;
-            let (value, vectors) = both.split_at_checked(both.len().checked_sub(vectors_len)?)?;
-            Body::Inline { value, vectors }
-        } else {
-            Body::Inline {
-                value: body,
-                vectors: &[],
+    pub fn get(&self, search: Search, key: &[u8]) -> Result<Option<Record<'p>>, Damage> {
+        self.get_guessed(self.guess(search, key), key)
+    }
+
+    /// The second half of [`LeafView::get`].
+    ///
+    /// # Errors
+    /// As [`LeafView::get`].
+    #[inline]
+    pub fn get_guessed(&self, guess: Guess, key: &[u8]) -> Result<Option<Record<'p>>, Damage> {
+        match guess.to - guess.from {
+            0 => Ok(None),
+            // Nearly always: heads are seldom equal.
+            1 => {
+                let (rest, record) = self.both(guess.from)?;
+                let key = key.get(self.prefix().len()..).unwrap_or_default();
+                Ok(rest.is(key).then_some(record))
             }
-        };
-        Some(Record {
-            at: Timestamp(at),
-            body,
-        })
+            _ => match self.settle(guess, key) {
+                Ok(at) => self.record(at).map(Some),
+                Err(_) => Ok(None),
+            },
+        }
     }
 
-    /// The number in `width` bytes.
+    /// The record at an index with the rest of its key.
+    #[inline(always)]
+    fn both(&self, at: usize) -> Result<(Rest<'p>, Record<'p>), Damage> {
+        let (width, base) = self.stamps();
+        let bytes = self.keys.bytes(at);
+        let both = bytes.and_then(|bytes| decode(bytes, width, base));
+        both.ok_or_else(|| Damage::new(self.keys.start(at), "a record that is cut off"))
+    }
+
+    /// Width and base of the stamps.
     #[inline]
-    fn stamp(&self, at: usize, width: usize) -> Option<u64> {
-        if width == 0 {
-            return Some(0);
-        }
-        // Eight bytes at once, as long as the page goes on; those too many are shifted out.
-        if let Some(bytes) = self.page.get(at..at + 8) {
-            return Some(long(bytes, 0) << (64 - 8 * width) >> (64 - 8 * width));
-        }
-        let mut bytes = [0; 8];
-        bytes[..width].copy_from_slice(self.page.get(at..at + width)?);
-        Some(u64::from_le_bytes(bytes))
+    pub(super) fn stamps(&self) -> (usize, u64) {
+        let width = usize::from(self.page[WIDTH].min(8));
+        (width, long(self.page, BASE))
     }
 
     /// Puts the key at an index into `into`, in place of what is there.
@@ -222,7 +226,9 @@ impl<'p> LeafView<'p> {
         if !self.is_empty() && (least != long(self.page, BASE) || width != width_of(most - least)) {
             return Err(Damage::new(WIDTH, "stamps that take more than they need"));
         }
-        self.keys.check(self.page, |at, rest| {
+        let prefix = self.keys.slots() + self.len() * SLOT;
+        let first = prefix + self.prefix().len();
+        self.keys.check(self.page, first, |at, rest| {
             let end = self.keys.start(at + 1);
             if end < rest.end {
                 return Err(Damage::new(
@@ -273,6 +279,59 @@ impl<'p> LeafView<'p> {
     }
 }
 
+/// A record, and the rest of its key, from all of its bytes. `width` is 8 at most.
+#[inline(always)]
+pub(super) fn decode(bytes: &[u8], width: usize, base: u64) -> Option<(Rest<'_>, Record<'_>)> {
+    let rest = Rest::read(bytes)?;
+    let after = bytes.get(rest.end..)?;
+    if width == 0 && rest.flags & (TAG_LARGE | TAG_VECTORS) == 0 {
+        let record = Record {
+            at: Timestamp(base),
+            body: Body::Inline {
+                value: after,
+                vectors: &[],
+            },
+        };
+        return Some((rest, record));
+    }
+    let record = decode_other(rest.flags, after, width, base)?;
+    Some((rest, record))
+}
+
+/// [`decode`] for records with a stamp, or with more than a value.
+fn decode_other(flags: u16, bytes: &[u8], width: usize, base: u64) -> Option<Record<'_>> {
+    let at = Timestamp(base.checked_add(stamp(bytes, width)?)?);
+    let body = bytes.get(width..)?;
+    let body = if flags & TAG_LARGE != 0 {
+        Body::Large(large(body)?)
+    } else {
+        let (vectors_len, both) = match flags & TAG_VECTORS {
+            0 => (0, body),
+            _ => (short(body, 0), body.get(VECTORS_LEN..)?),
+        };
+        let (value, vectors) = both.split_at_checked(both.len().checked_sub(vectors_len)?)?;
+        Body::Inline { value, vectors }
+    };
+    Some(Record { at, body })
+}
+
+/// The number in the first `width` bytes.
+#[inline]
+fn stamp(bytes: &[u8], width: usize) -> Option<u64> {
+    if width == 0 {
+        return Some(0);
+    }
+    // Eight bytes at once, where there are so many; those too many are shifted out.
+    if let Some(eight) = bytes.first_chunk::<8>() {
+        let shift = 64 - 8 * width;
+        return Some(u64::from_le_bytes(*eight) << shift >> shift);
+    }
+    let mut eight = [0; 8];
+    eight[..width].copy_from_slice(bytes.get(..width)?);
+    Some(u64::from_le_bytes(eight))
+}
+
+#[cold]
 fn large(body: &[u8]) -> Option<Large> {
     let (value_len, rest) = body.split_first_chunk::<8>()?;
     let (vectors_len, rest) = rest.split_first_chunk::<8>()?;

@@ -72,6 +72,7 @@ mod leaf;
 mod measure;
 mod merge;
 mod search;
+mod walk;
 mod write;
 
 #[cfg(test)]
@@ -86,6 +87,7 @@ pub use keys::{Damage, Guess};
 pub use leaf::{LeafView, Record};
 pub use merge::{LeafMerge, LeafPiece, MergeError, Update};
 pub use search::{Search, prefetch};
+pub use walk::{Walk, Walked, WalkedKey};
 
 /// Where the number of keys stands.
 const COUNT: usize = crate::page::OWN;
