@@ -20,6 +20,7 @@ use vellum_txn::Snapshot;
 use crate::error::{Error, Result};
 use crate::fill::{check, fill};
 use crate::index::IndexEntry;
+use crate::schema::once_settled;
 use crate::shared::Handle;
 use crate::table::Table;
 
@@ -42,10 +43,11 @@ impl<'a> Building<'a> {
         // Rule 4.
         check(entry, table.id(), Snapshot::begin(handle.clone()).reader())?;
         let store = &handle.shared().store;
-        let since = store.amend_schema(|catalog| {
+        let begun = store.amend_schema(|catalog| {
             let table = catalog.check_live(table)?;
             Ok::<_, Error>(catalog.feeding(table, &entry.column))
-        })?;
+        });
+        let since = begun.map_err(|error| once_settled(handle, error))?;
         Ok(Self {
             handle,
             table: table.id(),

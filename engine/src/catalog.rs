@@ -13,19 +13,24 @@
 //!    for messages.
 //! 4. Commits are fed to live indexes and to those being built, and take only live tables: they
 //!    come after every change in their view.
-//! 5. What is being built belongs to this process alone and to no snapshot: it is a column that
+//! 5. A checkpoint keeps what is live, and the numbers used ([`Catalog::save`]). Checkpoints' notes in
+//!    the log change nothing here; the greatest number that was noted is remembered.
+//! 6. What is being built belongs to this process alone and to no snapshot: it is a column that
 //!    commits are fed to, and becomes an index, or vanishes, with its builder.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use vellum_base::{IndexId, TableId, Timestamp};
+use vellum_pages::tree::Root;
 use vellum_txn::{Column, Schema};
 
 use crate::argument::InvalidArgument;
 use crate::change::Change;
 use crate::error::{Error, Result};
 use crate::index::{IndexEntry, Plugins};
+use crate::paged::Paged;
+use crate::saved::{Saved, SavedIndex, SavedTable};
 use crate::table::{Origin, Table};
 
 /// Where everything live is, and nothing that was dropped.
@@ -38,6 +43,10 @@ pub(crate) struct Catalog {
     tables: Vec<TableEntry>,
     names: BTreeMap<Arc<str>, TableId>,
     next_index: u32,
+    /// The last checkpoint that the log tells of (rule 5).
+    noted: u64,
+    /// Of the newest change.
+    changed_at: Timestamp,
     plugins: Arc<Plugins>,
 }
 
@@ -63,7 +72,7 @@ pub(crate) struct TableEntry {
     created_at: Timestamp,
     dropped_at: Timestamp,
     indexes: Arc<[IndexEntry]>,
-    /// Rule 5.
+    /// Rule 6.
     building: Vec<Arc<Column>>,
     /// Those of the live indexes, and those being built (rule 4).
     columns: Arc<[Arc<Column>]>,
@@ -76,6 +85,8 @@ impl Catalog {
             tables: Vec::new(),
             names: BTreeMap::new(),
             next_index: 0,
+            noted: 0,
+            changed_at: Timestamp::ZERO,
             plugins,
         }
     }
@@ -92,6 +103,11 @@ impl Catalog {
     /// The number that the next index will have.
     pub(crate) fn next_index(&self) -> IndexId {
         IndexId(self.next_index)
+    }
+
+    /// When the newest change was made that it has.
+    pub(crate) fn changed_at(&self) -> Timestamp {
+        self.changed_at
     }
 
     fn entry(&self, table: TableId) -> Option<&TableEntry> {
@@ -213,6 +229,72 @@ impl Catalog {
         live.flat_map(|entry| entry.indexes.iter().filter(|index| index.is_live()))
     }
 
+    /// Number of the last checkpoint of which the log that was replayed tells; zero: of none.
+    pub(crate) fn noted_checkpoint(&self) -> u64 {
+        self.noted
+    }
+
+    /// What a checkpoint keeps (rule 5), with the roots of the tables' trees.
+    pub(crate) fn save(&self, root: impl Fn(TableId) -> Root) -> Saved {
+        let saved = (0..).map(TableId).zip(&self.tables);
+        let saved = saved.map(|(id, entry)| {
+            entry.is_live().then(|| SavedTable {
+                name: entry.name.to_string(),
+                created_at: entry.created_at,
+                root: root(id),
+                indexes: entry.save_indexes(),
+            })
+        });
+        Saved {
+            tables: saved.collect(),
+            next_index: self.next_index,
+        }
+    }
+
+    /// The catalog that a checkpoint kept; its indexes have no rows yet.
+    pub(crate) fn restore(mut self, saved: &Saved) -> Result<Self, &'static str> {
+        for table in &saved.tables {
+            let id = TableId(self.tables.len() as u32);
+            let Some(table) = table else {
+                let mut gone = TableEntry::new("a dropped table".into(), Timestamp::ZERO);
+                gone.dropped_at = Timestamp::ZERO;
+                self.tables.push(gone);
+                continue;
+            };
+            let name: Arc<str> = table.name.as_str().into();
+            if self.names.insert(name.clone(), id).is_some() {
+                return Err("two tables have the same name");
+            }
+            let mut entry = TableEntry::new(name, table.created_at);
+            let indexes = table.indexes.iter().map(|index| {
+                let definition = index.definition.clone();
+                IndexEntry::of_log(index.id, definition, &self.plugins).made_at(index.created_at)
+            });
+            entry.indexes = indexes.collect();
+            if table
+                .indexes
+                .iter()
+                .any(|index| index.id.0 >= saved.next_index)
+            {
+                return Err("an index has a number that was never handed out");
+            }
+            entry.feed();
+            self.tables.push(entry);
+        }
+        self.next_index = saved.next_index;
+        Ok(self)
+    }
+
+    /// The live indexes, with their tables.
+    pub(crate) fn live_indexes_by_table(&self) -> impl Iterator<Item = (TableId, &IndexEntry)> {
+        let live = (0..).map(TableId).zip(&self.tables);
+        let live = live.filter(|(_, entry)| entry.is_live());
+        live.flat_map(|(id, entry)| {
+            let indexes = entry.indexes.iter().filter(|index| index.is_live());
+            indexes.map(move |index| (id, index))
+        })
+    }
+
     /// How many tables are live.
     pub(crate) fn table_count(&self) -> usize {
         self.names.len()
@@ -228,7 +310,7 @@ impl Catalog {
         settled: Timestamp,
         fill: impl FnOnce(TableId, &IndexEntry) -> Result<()>,
     ) -> Result<Self, ChangeError> {
-        let mut next = self.begin_change(settled);
+        let mut next = self.begin_change(at, settled);
         match change {
             Change::CreateTable { table, name } => next.create_table(table, &name, at)?,
             Change::DropTable { table } => next.drop_table(table, at)?,
@@ -242,11 +324,12 @@ impl Catalog {
                 next.create_index(table, index)?;
             }
             Change::DropIndex { index, table } => next.drop_index(table, index, at)?,
+            Change::Checkpoint { sequence } => next.noted = next.noted.max(sequence),
         }
         Ok(next)
     }
 
-    /// The catalog in which commits are also fed to `column`, which is being built (rule 5).
+    /// The catalog in which commits are also fed to `column`, which is being built (rule 6).
     pub(crate) fn feeding(&self, table: TableId, column: &Arc<Column>) -> Self {
         let mut next = self.clone();
         if let Ok(entry) = next.live(table) {
@@ -272,9 +355,10 @@ impl Catalog {
         building.is_some_and(|all| all.iter().any(|one| Arc::ptr_eq(one, column)))
     }
 
-    /// A copy to be changed, without what was dropped by `settled` (rule 3).
-    pub(crate) fn begin_change(&self, settled: Timestamp) -> Self {
+    /// A copy to be changed at `at`, without what was dropped by `settled` (rule 3).
+    pub(crate) fn begin_change(&self, at: Timestamp, settled: Timestamp) -> Self {
         let mut next = self.clone();
+        next.changed_at = at;
         next.prune(settled);
         next
     }
@@ -376,6 +460,16 @@ impl Catalog {
 }
 
 impl TableEntry {
+    fn save_indexes(&self) -> Vec<SavedIndex> {
+        let live = self.indexes.iter().filter(|index| index.is_live());
+        live.map(|index| SavedIndex {
+            id: index.id,
+            created_at: index.created_at,
+            definition: (*index.definition).clone(),
+        })
+        .collect()
+    }
+
     fn new(name: Arc<str>, created_at: Timestamp) -> Self {
         Self {
             name,
@@ -408,6 +502,8 @@ impl TableEntry {
 }
 
 impl Schema for Catalog {
+    type Base = Paged;
+
     fn is_open(&self, table: TableId) -> bool {
         self.entry(table).is_some_and(TableEntry::is_live)
     }

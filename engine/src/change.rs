@@ -29,6 +29,7 @@ const CREATE_TABLE: u8 = 1;
 const DROP_TABLE: u8 = 2;
 const CREATE_INDEX: u8 = 3;
 const DROP_INDEX: u8 = 4;
+const CHECKPOINT: u8 = 5;
 
 /// One change of the catalog.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +49,10 @@ pub(crate) enum Change {
     DropIndex {
         index: IndexId,
         table: TableId,
+    },
+    /// No change: checkpoint number `sequence` is durable, and an older one no longer stands.
+    Checkpoint {
+        sequence: u64,
     },
 }
 
@@ -86,6 +91,10 @@ impl Change {
                 put_varint(&mut out, u64::from(index.0));
                 put_varint(&mut out, u64::from(table.0));
             }
+            Self::Checkpoint { sequence } => {
+                put_u8(&mut out, CHECKPOINT);
+                put_varint(&mut out, *sequence);
+            }
         }
         out
     }
@@ -120,6 +129,9 @@ impl Change {
                     table: TableId(number(&mut input, "table number")?),
                 }
             }
+            CHECKPOINT => Self::Checkpoint {
+                sequence: input.varint("checkpoint number")?,
+            },
             _ => return Err(unknown),
         };
         if input.is_empty() {
@@ -131,7 +143,7 @@ impl Change {
 }
 
 impl Definition {
-    fn encode(&self, out: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         put_bytes(out, self.spec.column.as_bytes());
         put_bytes(out, self.kind.as_bytes());
         put_varint(out, self.spec.dimension as u64);
@@ -139,7 +151,7 @@ impl Definition {
         put_u8(out, element_code(self.spec.element).unwrap_or(UNKNOWN));
     }
 
-    fn decode(input: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(input: &mut Decoder<'_>) -> Result<Self, DecodeError> {
         let column = text(input, "column name")?;
         let kind = text(input, "index kind")?;
         let wrong = input.error("index dimension");
@@ -192,7 +204,7 @@ fn number(input: &mut Decoder<'_>, what: &'static str) -> Result<u32, DecodeErro
     u32::try_from(input.varint(what)?).map_err(|_| error)
 }
 
-fn text(input: &mut Decoder<'_>, what: &'static str) -> Result<String, DecodeError> {
+pub(crate) fn text(input: &mut Decoder<'_>, what: &'static str) -> Result<String, DecodeError> {
     let error = input.error(what);
     let bytes = input.bytes(NAME_BYTES_MAX, what)?;
     let text = std::str::from_utf8(bytes).map_err(|_| error)?;
@@ -231,6 +243,7 @@ mod tests {
                 index: IndexId(2),
                 table: TableId(1),
             },
+            Change::Checkpoint { sequence: 1 << 40 },
         ]
     }
 

@@ -190,10 +190,26 @@ impl Database {
     /// bring are refused from then on, also if the index is not made in the end, for want of memory,
     /// say.
     ///
+    /// Where the column has an index of the same definition, this returns when that one is settled,
+    /// and changes nothing: so a program may make its indexes whenever it starts, and from several
+    /// threads.
+    ///
+    /// ```
+    /// # use vellum::{Database, Error, Exact, Metric};
+    /// # let db = Database::in_memory()?;
+    /// # let items = db.table("items")?;
+    /// db.create_index(&items, "meaning", Exact::new(3, Metric::Cosine))?;
+    /// db.create_index(&items, "meaning", Exact::new(3, Metric::Cosine))?;
+    /// let other = db.create_index(&items, "meaning", Exact::new(3, Metric::L2));
+    /// assert!(matches!(other, Err(Error::IndexExists { .. })));
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
     /// # Errors
-    /// [`Error::IndexExists`]; [`Error::InvalidArgument`]: what the plugin refuses, or a standing
-    /// vector of another dimension, with its key (nothing is made then); [`Error::TableDropped`],
-    /// [`Error::ReadOnly`], [`Error::Closed`]; what [`Transaction::commit`] returns.
+    /// [`Error::IndexExists`]: the column has an index of another plugin, dimension or metric;
+    /// [`Error::InvalidArgument`]: what the plugin refuses, or a standing vector of another
+    /// dimension, with its key (nothing is made then); [`Error::TableDropped`], [`Error::Closed`];
+    /// where it had to be made, [`Error::ReadOnly`] and what [`Transaction::commit`] returns.
     pub fn create_index(
         &self,
         table: &Table,
@@ -229,6 +245,19 @@ impl Database {
         self.shared().log.sync().map_err(Error::from_log)
     }
 
+    /// Moves everything that was committed so far from the log and from memory into pages, durably,
+    /// so that the next opening has nothing of it to replay. The database does so by itself now and
+    /// then ([`crate::Options::background`]); commits and readers go on meanwhile. In memory it gives
+    /// back what old versions take.
+    ///
+    /// # Errors
+    /// [`Error::DiskFull`], [`Error::OutOfMemory`], [`Error::Io`]: nothing is lost, try again;
+    /// [`Error::Poisoned`], [`Error::Corrupt`], [`Error::ReadOnly`], [`Error::Closed`].
+    pub fn checkpoint(&self) -> Result<()> {
+        self.shared().check_writable()?;
+        self.shared().merger.checkpoint()
+    }
+
     /// Figures of the database, gathered without stopping anybody, so not all of one moment.
     ///
     /// # Errors
@@ -248,6 +277,7 @@ impl Database {
     /// [`Error::Closed`] if it was closed before. What was acknowledged is safe whatever this
     /// returns.
     pub fn close(self) -> Result<()> {
+        self.shared().store.backlog().end();
         self.shared().log.close().map_err(Error::from_log)
     }
 }

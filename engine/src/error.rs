@@ -99,8 +99,9 @@ pub enum Error {
         column: String,
     },
 
-    /// The table has an index on this column already. Fix the call: drop that one first.
-    #[error("table `{table}` has an index on `{column}` already")]
+    /// The table has an index of another definition on this column. Fix the call: drop that one
+    /// first.
+    #[error("table `{table}` has another index on `{column}` already")]
     IndexExists {
         /// The table.
         table: String,

@@ -32,8 +32,8 @@ impl<'t> Hit<'t> {
 
     /// The whole record.
     #[must_use]
-    pub fn record(&self) -> StoredRecord<'t> {
-        self.record
+    pub fn record(&self) -> &StoredRecord<'t> {
+        &self.record
     }
 }
 

@@ -12,7 +12,7 @@
 
 use std::sync::Arc;
 
-use vellum_base::{Timestamp, checksum};
+use vellum_base::{Lsn, Timestamp, checksum};
 use vellum_disk::Lock;
 use vellum_sync::OnceLock;
 use vellum_txn::{CommitLog, Durability, LogError, NoLog, Prepared, Sequenced};
@@ -113,6 +113,13 @@ impl Log {
         self.wal().map_or(Ok(()), Wal::sync).map_err(log_error)
     }
 
+    /// What lies before `lsn` is needed no more.
+    pub(crate) fn truncate_before(&self, lsn: Lsn) -> Result<(), LogError> {
+        let wal = self.wal();
+        wal.map_or(Ok(()), |wal| wal.truncate_before(lsn))
+            .map_err(log_error)
+    }
+
     /// Asks for a commit that nobody waits for yet to become durable soon.
     pub(crate) fn request_flush(&self) {
         if let Some(wal) = self.wal() {
@@ -191,6 +198,14 @@ impl CommitLog for Log {
             Kind::ReadOnly(_) => Err(LogError::Closed),
             Kind::Files(_) => append(self.wal_to_write()?, &prepared, payload, durability, steps)
                 .map_err(log_error),
+        }
+    }
+
+    fn position(&self) -> u64 {
+        match &self.kind {
+            Kind::Memory(none) => none.position(),
+            Kind::ReadOnly(_) => 0,
+            Kind::Files(wal) => wal.get().map_or(0, |wal| wal.end().0),
         }
     }
 

@@ -26,7 +26,7 @@ pub struct Options {
     pub(crate) durability: Durability,
     pub(crate) read_only: bool,
     pub(crate) log_segment_bytes: u64,
-    pub(crate) generation_bytes: usize,
+    pub(crate) memory_budget: usize,
     pub(crate) background: bool,
     pub(crate) index_plugins: Vec<Arc<dyn IndexPlugin>>,
 }
@@ -37,7 +37,7 @@ impl Default for Options {
             durability: Durability::Sync,
             read_only: false,
             log_segment_bytes: vellum_wal::Config::default().segment_bytes,
-            generation_bytes: vellum_txn::StoreOptions::default().generation_bytes,
+            memory_budget: 1 << 30,
             background: true,
             index_plugins: Vec::new(),
         }
@@ -76,18 +76,20 @@ impl Options {
         self
     }
 
-    /// Bytes of memory in which recent commits are gathered before they are sorted and frozen, at
-    /// least 1 MiB. Address space is reserved at once, memory is taken as it fills. Default:
-    /// 512 MiB.
+    /// Bytes of memory for records: half of them for pages, the rest for what was committed lately and
+    /// is not yet in pages. At least 8 MiB. Vectors of indexes, open transactions, and versions that
+    /// old snapshots keep come on top. Address space is reserved at once, memory is taken as it is
+    /// used. Default: 1 GiB.
     #[must_use]
-    pub fn generation_bytes(mut self, bytes: usize) -> Self {
-        self.generation_bytes = bytes;
+    pub fn memory_budget(mut self, bytes: usize) -> Self {
+        self.memory_budget = bytes;
         self
     }
 
-    /// Whether the log may have threads of its own, which prepare its next file and write in the
-    /// background. Without them committers do that work: for deterministic simulation, and for
-    /// programs that must not have threads. Default: `true`.
+    /// Whether the database may have threads of its own, which prepare the log's next file, write in
+    /// the background, merge commits into pages and make checkpoints. Without them committers do the
+    /// log's work, and [`Database::checkpoint`] the rest, so it must be called now and then: for
+    /// deterministic simulation, and for programs that must not have threads. Default: `true`.
     #[must_use]
     pub fn background(mut self, background: bool) -> Self {
         self.background = background;
@@ -135,7 +137,7 @@ impl fmt::Debug for Options {
             .field("durability", &self.durability)
             .field("read_only", &self.read_only)
             .field("log_segment_bytes", &self.log_segment_bytes)
-            .field("generation_bytes", &self.generation_bytes)
+            .field("memory_budget", &self.memory_budget)
             .field("background", &self.background)
             .finish_non_exhaustive()
     }

@@ -61,7 +61,7 @@ impl ReadTransaction {
     /// The table is not in this snapshot, or of another database; a key that no record can have.
     pub fn get(&self, table: &Table, key: impl AsRef<[u8]>) -> Result<Option<Value<'_>>> {
         let found = self.reading().get(table, key.as_ref())?;
-        Ok(found.map(|record| record.value()))
+        Ok(found.map(StoredRecord::into_value))
     }
 
     /// The value of `key` with its version: the timestamp of the commit that wrote it.
@@ -74,7 +74,7 @@ impl ReadTransaction {
         key: impl AsRef<[u8]>,
     ) -> Result<Option<Versioned<'_>>> {
         let found = self.reading().get(table, key.as_ref())?;
-        Ok(found.map(|record| record.versioned()))
+        Ok(found.map(StoredRecord::into_versioned))
     }
 
     /// The whole record of `key`: value, vectors, version.
@@ -107,7 +107,9 @@ impl ReadTransaction {
     /// # Errors
     /// As [`ReadTransaction::get`].
     pub fn contains_key(&self, table: &Table, key: impl AsRef<[u8]>) -> Result<bool> {
-        Ok(self.reading().get(table, key.as_ref())?.is_some())
+        let reading = self.reading();
+        let table = reading.check_with_key(table, key.as_ref())?;
+        reading.contains(table, key.as_ref())
     }
 
     /// The record with the least key.

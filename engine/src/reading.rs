@@ -2,14 +2,15 @@
 //!
 //! Both kinds of transaction, and searches, go through here; it is made anew for each call. Rules:
 //!
-//! 1. Own writes come before the snapshot's versions, and an own deletion hides them. A transaction
-//!    that wrote nothing is read like a snapshot.
+//! 1. Own writes come before the snapshot's versions, and those before the base; a deletion hides
+//!    what comes after it. A transaction that wrote nothing is read like a snapshot.
 //! 2. The table is judged first, then the keys, at the snapshot's timestamp.
 
 use std::ops::Bound;
 
-use vellum_base::TableId;
-use vellum_txn::Reader;
+use vellum_base::{TableId, Timestamp};
+use vellum_pages::pool::Hint;
+use vellum_txn::{Lookup, Reader};
 
 use crate::argument::check_key;
 use crate::bytes::Value;
@@ -67,17 +68,43 @@ impl<'t> Reading<'t> {
 
     /// What stands under a key that was checked.
     #[inline]
-    pub(crate) fn find(self, table: TableId, key: &[u8]) -> Option<StoredRecord<'t>> {
-        match self.own {
-            Some(own) => own.get(table, key).map(StoredRecord::of_found),
-            None => self.reader.get(table, key).map(StoredRecord::of_version),
+    pub(crate) fn find(self, table: TableId, key: &[u8]) -> Result<Option<StoredRecord<'t>>> {
+        if let Some(own) = self.own.and_then(|own| own.own_write(table, key)) {
+            return Ok(own.map(StoredRecord::of_own));
+        }
+        match self.reader.get(table, key) {
+            Lookup::Version(version) => Ok(Some(StoredRecord::of_version(version))),
+            Lookup::Deleted(_) => Ok(None),
+            Lookup::Below => self.reader.base().get(table, key),
+        }
+    }
+
+    /// What stands in the snapshot, own writes apart.
+    pub(crate) fn committed(self, table: TableId, key: &[u8]) -> Result<Option<StoredRecord<'t>>> {
+        Self::of_snapshot(self.reader).find(table, key)
+    }
+
+    /// Whether there is a record of a key that was checked.
+    pub(crate) fn contains(self, table: TableId, key: &[u8]) -> Result<bool> {
+        match self.own.and_then(|own| own.own_write(table, key)) {
+            Some(own) => Ok(own.is_some()),
+            None => Ok(self.committed_at(table, key)?.is_some()),
+        }
+    }
+
+    /// When the snapshot's record of a key was committed, own writes apart.
+    pub(crate) fn committed_at(self, table: TableId, key: &[u8]) -> Result<Option<Timestamp>> {
+        match self.reader.get(table, key) {
+            Lookup::Version(version) => Ok(Some(version.at())),
+            Lookup::Deleted(_) => Ok(None),
+            Lookup::Below => self.reader.base().get_at(table, key),
         }
     }
 
     #[inline]
     pub(crate) fn get(self, table: &Table, key: &[u8]) -> Result<Option<StoredRecord<'t>>> {
         let table = self.check_with_key(table, key)?;
-        Ok(self.find(table, key))
+        self.find(table, key)
     }
 
     pub(crate) fn get_many<K: AsRef<[u8]>>(
@@ -89,15 +116,26 @@ impl<'t> Reading<'t> {
         let keys: Vec<&[u8]> = keys.iter().map(AsRef::as_ref).collect();
         keys.iter().try_for_each(|key| check_key(key))?;
         let found = self.reader.get_many(table, &keys).into_iter();
-        let records = found.zip(keys).map(|(version, key)| {
-            match self.own.and_then(|own| own.own_write(table, key)) {
-                Some(own) => own.map(StoredRecord::of_found),
-                None => version.map(StoredRecord::of_version),
-            }
-        });
-        Ok(records
-            .map(|record| record.map(|record| record.value()))
-            .collect())
+        let mut below = Vec::new();
+        let mut values = Vec::with_capacity(keys.len());
+        for (found, key) in found.zip(keys) {
+            let record = match self.own.and_then(|own| own.own_write(table, key)) {
+                Some(own) => own.map(StoredRecord::of_own),
+                None => {
+                    if matches!(found, Lookup::Below) {
+                        below.push((values.len(), key));
+                    }
+                    found.version().map(StoredRecord::of_version)
+                }
+            };
+            values.push(record.map(StoredRecord::into_value));
+        }
+        let keys: Vec<&[u8]> = below.iter().map(|(_, key)| *key).collect();
+        let found = self.reader.base().get_many(table, &keys)?;
+        for ((place, _), record) in below.iter().zip(found) {
+            values[*place] = record.map(StoredRecord::into_value);
+        }
+        Ok(values)
     }
 
     pub(crate) fn range(self, table: &Table, bounds: &Bounds<'_>) -> Result<Range<'t>> {
@@ -106,9 +144,12 @@ impl<'t> Reading<'t> {
             return Ok(Range::empty());
         }
         let (lower, upper) = (bounds.lower, bounds.upper);
+        let base = self.reader.base();
+        let below = base.range(table, (lower, upper), Hint::Normal);
+        let below = below.map(|range| (range, base));
         Ok(match self.own {
-            Some(own) => Range::of_transaction(own.range(table, lower, upper)),
-            None => Range::of_snapshot(self.reader.range(table, lower, upper)),
+            Some(own) => Range::of_transaction(own.range(table, lower, upper), below),
+            None => Range::of_snapshot(self.reader.range(table, lower, upper), below),
         })
     }
 

@@ -4,9 +4,12 @@
 //! as little-endian `f32`s at any alignment, so a stored one is read through [`Vector`].
 
 use std::fmt;
+use std::sync::Arc;
 
 use vellum_base::Timestamp;
-use vellum_txn::{Found, VectorList, Version};
+use vellum_pages::base::LargeValue;
+use vellum_pages::tree::Found;
+use vellum_txn::{VectorList, Version};
 
 use crate::bytes::{Value, Versioned};
 
@@ -36,41 +39,85 @@ impl<'a> Record<'a> {
     }
 }
 
-/// A record as a transaction reads it, borrowed from that transaction.
-#[derive(Clone, Copy)]
+/// A record as a transaction reads it, of that transaction. A record that is kept keeps its page in
+/// memory.
+#[derive(Clone)]
 pub struct StoredRecord<'a> {
-    value: &'a [u8],
-    vectors: VectorList<'a>,
+    body: Body<'a>,
     version: Option<Timestamp>,
+}
+
+#[derive(Clone)]
+enum Body<'a> {
+    Memory {
+        value: &'a [u8],
+        vectors: VectorList<'a>,
+    },
+    /// Never a large one.
+    Page(Found<'a>),
+    Large(Arc<LargeValue<'a>>),
 }
 
 impl<'a> StoredRecord<'a> {
     #[inline]
     pub(crate) fn of_version(version: Version<'a>) -> Self {
+        let (value, vectors) = (version.value(), version.vectors());
         Self {
-            value: version.value(),
-            vectors: version.vectors(),
+            body: Body::Memory { value, vectors },
             version: Some(version.at()),
         }
     }
 
     #[inline]
-    pub(crate) fn of_found(found: Found<'a>) -> Self {
+    pub(crate) fn of_own(found: vellum_txn::Found<'a>) -> Self {
+        let (value, vectors) = (found.value(), found.vectors());
         Self {
-            value: found.value(),
-            vectors: found.vectors(),
+            body: Body::Memory { value, vectors },
             version: found.at(),
         }
     }
 
-    pub(crate) fn versioned(self) -> Versioned<'a> {
-        Versioned::new(self.value, self.version)
+    #[inline]
+    pub(crate) fn of_page(found: Found<'a>) -> Self {
+        Self {
+            version: Some(found.at()),
+            body: Body::Page(found),
+        }
+    }
+
+    pub(crate) fn of_large(large: LargeValue<'a>, at: Timestamp) -> Self {
+        Self {
+            body: Body::Large(Arc::new(large)),
+            version: Some(at),
+        }
+    }
+
+    pub(crate) fn into_versioned(self) -> Versioned<'a> {
+        let version = self.version;
+        Versioned::new(self.into_value(), version)
+    }
+
+    #[inline]
+    pub(crate) fn into_value(self) -> Value<'a> {
+        match self.body {
+            Body::Memory { value, .. } => Value::new(value),
+            Body::Page(found) => Value::of_page(found),
+            Body::Large(large) => Value::of_large(large),
+        }
+    }
+
+    fn vector_list(&self) -> VectorList<'_> {
+        match &self.body {
+            Body::Memory { vectors, .. } => *vectors,
+            Body::Page(found) => VectorList::new(found.body().map_or(&[], |(_, vectors)| vectors)),
+            Body::Large(large) => VectorList::new(large.vectors()),
+        }
     }
 
     /// The value.
     #[must_use]
     pub fn value(&self) -> Value<'a> {
-        Value::new(self.value)
+        self.clone().into_value()
     }
 
     /// The timestamp of the commit that wrote the record; `None` for a write of the very
@@ -82,13 +129,14 @@ impl<'a> StoredRecord<'a> {
 
     /// The vector of this column, if the record has one.
     #[must_use]
-    pub fn vector(&self, column: &str) -> Option<Vector<'a>> {
-        self.vectors.get(column).map(Vector)
+    pub fn vector(&self, column: &str) -> Option<Vector<'_>> {
+        self.vector_list().get(column).map(Vector)
     }
 
     /// All vectors with their columns' names.
-    pub fn vectors(&self) -> impl Iterator<Item = (&'a str, Vector<'a>)> + use<'a> {
-        self.vectors
+    pub fn vectors(&self) -> impl Iterator<Item = (&str, Vector<'_>)> {
+        let vectors = self.vector_list();
+        vectors
             .iter()
             .map(|(column, bytes)| (column, Vector(bytes)))
     }
@@ -103,7 +151,7 @@ impl fmt::Debug for StoredRecord<'_> {
     }
 }
 
-/// A stored vector: little-endian `f32`s, borrowed from the transaction that returned it.
+/// A stored vector: little-endian `f32`s, borrowed from its record.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Vector<'a>(&'a [u8]);
 

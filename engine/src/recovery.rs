@@ -6,15 +6,22 @@
 //!    whose files are there, then the lock, then the log, which judges its own files.
 //! 2. A directory with files of which none is the log's is somebody else's. Strange files beside
 //!    the log's are left alone.
-//! 3. Commits are replayed in their order into an empty store, catalog changes where they stand.
+//! 3. Commits after the last checkpoint are replayed in their order into an empty store over it,
+//!    catalog changes where they stand.
 //! 4. A read-only opening creates and changes nothing.
+//! 5. The file of pages is made first, and the log gets its number. So a log without that file has
+//!    lost it, and nothing else is taken for it; a log that tells of a later checkpoint than the
+//!    file has is told of too [9].
 
 use std::path::Path;
 use std::sync::Arc;
 
 use vellum_base::{Corruption, DecodeError, Lsn, Timestamp};
-use vellum_disk::{DirDisk, Disk, LockMode};
-use vellum_txn::{CommitError, Reader, ReplayError, Store, StoreOptions};
+use vellum_disk::{DirDisk, Disk, LockMode, MemoryDisk};
+use vellum_pages::base::{Base, BaseOptions};
+use vellum_pages::state::State;
+use vellum_pages::store::{Found, Opening};
+use vellum_txn::{CommitError, Owner, Reader, ReplayError, Store, StoreOptions};
 use vellum_wal::{Config, Replayed, Wal, WalError, is_log_file};
 
 use crate::argument::InvalidArgument;
@@ -22,15 +29,20 @@ use crate::catalog::{Catalog, ChangeError};
 use crate::change::Change;
 use crate::database::Database;
 use crate::error::{Error, Result};
-use crate::fill::fill;
+use crate::fill::{fill, fill_from_base};
 use crate::index::Plugins;
 use crate::log::Log;
+use crate::merging::Merger;
 use crate::options::Options;
+use crate::paged::{Paged, Roots, TableTree, tree_of};
+use crate::saved::Saved;
 use crate::shared::Shared;
 use crate::table::Origin;
 
-/// Least bytes of a generation.
-const GENERATION_BYTES_MIN: usize = 1 << 20;
+/// Least memory.
+const MEMORY_BUDGET_MIN: usize = 8 << 20;
+/// Generations that may wait for their merge.
+const SEALED_MAX: usize = 2;
 /// The log's files are a multiple of this.
 const SEGMENT_STEP_BYTES: u64 = 64 << 10;
 /// Chunks in the smallest segment.
@@ -46,8 +58,10 @@ pub(crate) fn in_memory(options: &Options) -> Result<Database> {
         }
         .into());
     }
-    let log = Log::in_memory();
-    assemble(log, "memory", options).map(Database::new)
+    let disk = MemoryDisk::new();
+    let base = open_base(&disk, options)?;
+    let shared = assemble(Log::in_memory(), "memory", base, options)?;
+    finish(shared, options)
 }
 
 pub(crate) fn open_path(path: &Path, options: &Options) -> Result<Database> {
@@ -72,55 +86,161 @@ pub(crate) fn open_disk(disk: Arc<dyn Disk>, name: &str, options: &Options) -> R
     let lock = disk
         .lock(mode)
         .map_err(|error| Error::from_io(name, "locking", error))?;
-    let shared = match options.read_only {
-        true => assemble(Log::read_only(lock), name, options)?,
-        false => assemble(Log::of_files(lock), name, options)?,
+    check_pages(&*disk, name)?;
+    let (base, found) = open_base(&*disk, options)?;
+    let log = match options.read_only {
+        true => Log::read_only(lock),
+        false => Log::of_files(lock),
     };
+    let start = found.position;
+    let database = u128::from_le_bytes(found.database);
+    let sequence = found.sequence;
+    let shared = assemble(log, name, (base, found), options)?;
     let mut recovery = Recovery {
         store: &shared.store,
         replay: vellum_txn::Replay::default(),
+        after: start.timestamp,
     };
     let place = |failure| Error::from_failure(failure, name);
+    let mut replay = |record: Replayed<'_>| recovery.replay(record);
     if options.read_only {
-        let mut replay = |record: Replayed<'_>| recovery.replay(record);
-        let read = vellum_wal::read(&*disk, None, Lsn(0), &mut replay).map_err(place)?;
-        shared.log.was_read(read.last);
+        let read = vellum_wal::read(&*disk, Some(database), start.lsn, &mut replay);
+        shared
+            .log
+            .was_read(read.map_err(place)?.last.max(start.timestamp));
     } else {
-        let mut replay = |record: Replayed<'_>| recovery.replay(record);
-        let wal = Wal::open(disk, &log_config(options), Lsn(0), &mut replay).map_err(place)?;
+        let config = log_config(options, database);
+        let wal = Wal::open(disk, &config, start.lsn, &mut replay).map_err(place)?;
         shared.log.opened(wal);
+    }
+    check_noted(&shared, sequence)?;
+    finish(shared, options)
+}
+
+/// Rule 5.
+fn open_base(disk: &dyn Disk, options: &Options) -> Result<(Base, Found)> {
+    let opening = Opening {
+        database: None,
+        at_least: None,
+        read_only: options.read_only,
+    };
+    let pool_bytes = options.memory_budget / 2;
+    let opened = Base::open(
+        disk,
+        BaseOptions {
+            opening,
+            pool_bytes,
+        },
+    );
+    opened.map_err(Error::from_page)
+}
+
+/// The store over what the checkpoint has.
+fn assemble(
+    log: Arc<Log>,
+    path: &str,
+    (pages, found): (Base, Found),
+    options: &Options,
+) -> Result<Shared> {
+    let origin = Arc::new(Origin {
+        path: path.to_owned(),
+    });
+    let plugins = Arc::new(Plugins::new(options.index_plugins.clone()));
+    let meta = found.meta.unwrap_or_else(|| Saved::default().encode());
+    let saved = Saved::decode(&meta).map_err(|error| damaged(&error.to_string()))?;
+    let catalog = Catalog::new(origin.clone(), plugins).restore(&saved);
+    let catalog = catalog.map_err(damaged)?;
+    let mut trees = Vec::new();
+    for (table, saved) in saved.live() {
+        trees.resize(table.0 as usize + 1, None);
+        trees[table.0 as usize] = Some(TableTree {
+            tree: pages.tree(tree_of(table)),
+            root: saved.root,
+        });
+    }
+    let roots = Arc::new(Roots::of(trees, found.position.lsn, meta));
+    let state = State::new(found.alive, found.position.timestamp, roots);
+    let base = Paged::new(Arc::new(pages), state);
+    for (table, index) in catalog.live_indexes_by_table() {
+        fill_from_base(index, table, &base)?;
+    }
+    let store_options = StoreOptions {
+        generation_bytes: generation_bytes(options),
+        ..StoreOptions::default()
+    };
+    let last = found.position.timestamp;
+    let store = Store::new(log.clone(), catalog, base, last, store_options)
+        .map_err(|error| Error::OutOfMemory(error.to_string()))?;
+    let store = Arc::new(store);
+    let merger = Merger {
+        store: store.clone(),
+        log: log.clone(),
+        checkpoint_bytes: options.memory_budget as u64 / 4,
+    };
+    Ok(Shared {
+        store,
+        log,
+        origin,
+        durability: options.durability,
+        merger,
+        thread: None,
+    })
+}
+
+/// Nobody had the database so far.
+fn finish(mut shared: Shared, options: &Options) -> Result<Database> {
+    if options.background && !options.read_only {
+        let merger = shared.merger.clone();
+        shared.thread = Some(merger.start(SEALED_MAX)?);
     }
     let db = Database::new(shared);
     check_plugins(&db)?;
     Ok(db)
 }
 
-fn assemble(log: Arc<Log>, path: &str, options: &Options) -> Result<Shared> {
-    let origin = Arc::new(Origin {
-        path: path.to_owned(),
-    });
-    let plugins = Arc::new(Plugins::new(options.index_plugins.clone()));
-    let catalog = Catalog::new(origin.clone(), plugins);
-    let generation_bytes = options.generation_bytes;
-    let store_options = StoreOptions {
-        generation_bytes,
-        ..StoreOptions::default()
-    };
-    let store = Store::new(log.clone(), catalog, Timestamp::ZERO, store_options)
-        .map_err(|error| Error::OutOfMemory(error.to_string()))?;
-    Ok(Shared {
-        store: Arc::new(store),
-        log,
-        origin,
-        durability: options.durability,
-    })
+fn damaged(what: &str) -> Error {
+    let what = format!("the catalog of the last checkpoint: {what}; all that is in pages is lost");
+    Error::Corrupt(Corruption::new(vellum_pages::file::FILE_NAME, 0, what))
+}
+
+/// The log tells of every checkpoint that was made [9].
+fn check_noted(shared: &Shared, found: u64) -> Result<()> {
+    let snapshot = vellum_txn::Snapshot::begin(ByStore(&shared.store));
+    let noted = snapshot.reader().schema().noted_checkpoint();
+    if noted <= found {
+        return Ok(());
+    }
+    let what = format!(
+        "the superblock of checkpoint {noted}, of which the log tells, is lost; what is there is \
+         {found}, whose pages may have been replaced since"
+    );
+    Err(Error::Corrupt(Corruption::new(
+        vellum_pages::file::FILE_NAME,
+        0,
+        what,
+    )))
+}
+
+/// The store, before anybody has a handle of it.
+#[derive(Clone, Copy)]
+struct ByStore<'a>(&'a Store<Catalog>);
+
+impl Owner<Catalog> for ByStore<'_> {
+    fn store(&self) -> &Store<Catalog> {
+        self.0
+    }
+}
+
+/// A generation's share of the budget: one fills while others are merged.
+fn generation_bytes(options: &Options) -> usize {
+    options.memory_budget / 8
 }
 
 fn check_options(options: &Options) -> Result<(), InvalidArgument> {
-    if options.generation_bytes < GENERATION_BYTES_MIN {
-        let why = format!("{} is less than 1 MiB", options.generation_bytes);
+    if options.memory_budget < MEMORY_BUDGET_MIN {
+        let why = format!("{} is less than 8 MiB", options.memory_budget);
         return Err(InvalidArgument::Option {
-            option: "generation_bytes",
+            option: "memory_budget",
             why,
         });
     }
@@ -136,7 +256,7 @@ fn check_options(options: &Options) -> Result<(), InvalidArgument> {
 }
 
 /// The greatest chunks that divide the segment as the log wants it.
-fn log_config(options: &Options) -> Config {
+fn log_config(options: &Options, database: u128) -> Config {
     let segment_bytes = options.log_segment_bytes;
     let divides = |chunk: u64| segment_bytes.is_multiple_of(SEGMENT_CHUNKS_MIN * chunk);
     let default = Config::default();
@@ -152,6 +272,7 @@ fn log_config(options: &Options) -> Config {
         segment_bytes,
         large_file_bytes,
         background: options.background,
+        uuid: Some(database),
         ..default
     }
 }
@@ -161,10 +282,10 @@ fn check_files(disk: &dyn Disk, path: &str) -> Result<()> {
     let names = disk
         .list()
         .map_err(|error| Error::from_io(path, "listing", error))?;
-    let Some(stranger) = names.iter().find(|name| !is_log_file(name)) else {
+    let Some(stranger) = names.iter().find(|name| !is_ours(name)) else {
         return Ok(());
     };
-    if names.iter().any(|name| is_log_file(name)) {
+    if names.iter().any(|name| is_ours(name)) {
         return Ok(());
     }
     let what = format!("it holds `{stranger}`, and no log of Vellum's");
@@ -172,6 +293,29 @@ fn check_files(disk: &dyn Disk, path: &str) -> Result<()> {
         path: path.to_owned(),
         what,
     })
+}
+
+fn is_ours(name: &str) -> bool {
+    is_log_file(name) || vellum_pages::store::is_pages_file(name)
+}
+
+/// Rule 5: the file of pages is there before anything else is.
+fn check_pages(disk: &dyn Disk, path: &str) -> Result<()> {
+    let names = disk
+        .list()
+        .map_err(|error| Error::from_io(path, "listing", error))?;
+    let has_pages = names
+        .iter()
+        .any(|name| name == vellum_pages::file::FILE_NAME);
+    if has_pages || !names.iter().any(|name| is_log_file(name)) {
+        return Ok(());
+    }
+    let what = "the file is missing: all that was in pages is lost";
+    Err(Error::Corrupt(Corruption::new(
+        vellum_pages::file::FILE_NAME,
+        0,
+        what,
+    )))
 }
 
 /// A live index needs its plugin.
@@ -210,12 +354,18 @@ impl From<WalError> for Failure {
 struct Recovery<'a> {
     store: &'a Store<Catalog>,
     replay: vellum_txn::Replay,
+    /// The checkpoint has what was committed up to here: recoveries may have copied it behind the
+    /// place from which the log is read.
+    after: Timestamp,
 }
 
 impl Recovery<'_> {
     /// Rule 3.
     fn replay(&mut self, record: Replayed<'_>) -> Result<(), Failure> {
         let (lsn, at) = (record.lsn, record.timestamp);
+        if at <= self.after {
+            return Ok(());
+        }
         self.store
             .replay(at, record.payload, &mut self.replay, &mut change)
             .map_err(|error| Failure::Replay { lsn, at, error })

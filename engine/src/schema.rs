@@ -7,6 +7,12 @@
 //! 2. Whoever gets a handle of a table can use it: its making is settled first.
 //! 3. An index is filled before its change is committed ([`crate::building`]). Where that is
 //!    overtaken, the rows stay good, and only the change is written anew.
+//! 4. Making an index that stands, of the same definition, succeeds and changes nothing. Of several
+//!    who make it at once all succeed, and one commits; the others' filling ends like one that
+//!    failed. Like rule 2, each returns when the index is settled.
+//! 5. The present catalog may have a change that a crash can still undo. An error that tells what
+//!    the catalog has or lacks is returned when all of that is settled, and where it never will be,
+//!    that is the error [16].
 
 use std::sync::Arc;
 
@@ -16,7 +22,7 @@ use vellum_txn::{CommitError, Reader, SchemaError, Snapshot};
 use crate::argument::check_name;
 use crate::building::Building;
 use crate::catalog::{Catalog, ChangeError};
-use crate::change::Change;
+use crate::change::{Change, Definition};
 use crate::error::{Error, Result};
 use crate::index::{IndexEntry, NewIndex};
 use crate::shared::Handle;
@@ -41,6 +47,20 @@ impl From<ChangeError> for Refusal {
 /// Looks at the present catalog.
 fn look<T>(handle: &Arc<Handle>, look: impl FnOnce(&Catalog) -> T) -> T {
     look(Snapshot::begin(handle.clone()).reader().schema())
+}
+
+/// Rule 5: `error`, which the present catalog or an earlier one decided.
+pub(crate) fn once_settled(handle: &Arc<Handle>, error: Error) -> Error {
+    let changed_at = look(handle, Catalog::changed_at);
+    match handle.shared().wait_settled(changed_at) {
+        Ok(()) => error,
+        Err(failed) => failed,
+    }
+}
+
+/// What the present catalog answers; what it refuses comes by rule 5.
+fn ask<T>(handle: &Arc<Handle>, ask: impl FnOnce(&Catalog) -> Result<T>) -> Result<T> {
+    look(handle, ask).map_err(|error| once_settled(handle, error))
 }
 
 /// Commits `change`, whose catalog `make` makes. `false`: overtaken.
@@ -87,8 +107,9 @@ fn find(handle: &Arc<Handle>, name: &str) -> Result<Result<Table, TableId>> {
 }
 
 pub(crate) fn open_table(handle: &Arc<Handle>, name: &str) -> Result<Table> {
-    find(handle, name)?.map_err(|_| Error::UnknownTable {
-        name: name.to_owned(),
+    find(handle, name)?.map_err(|_| {
+        let name = name.to_owned();
+        once_settled(handle, Error::UnknownTable { name })
     })
 }
 
@@ -112,7 +133,7 @@ pub(crate) fn table(handle: &Arc<Handle>, name: &str) -> Result<Table> {
 pub(crate) fn drop_table(handle: &Arc<Handle>, table: &Table) -> Result<()> {
     loop {
         handle.shared().check_writable()?;
-        let id = look(handle, |catalog| catalog.check_live(table))?;
+        let id = ask(handle, |catalog| catalog.check_live(table))?;
         if commit_plain(handle, &Change::DropTable { table: id })? {
             return Ok(());
         }
@@ -122,15 +143,13 @@ pub(crate) fn drop_table(handle: &Arc<Handle>, table: &Table) -> Result<()> {
 pub(crate) fn drop_index(handle: &Arc<Handle>, table: &Table, column: &str) -> Result<()> {
     loop {
         handle.shared().check_writable()?;
-        let index = look(handle, |catalog| {
-            catalog
-                .live_index(table, column)
-                .map(|index| index.map(|index| index.id))
+        let index = ask(handle, |catalog| {
+            let index = catalog.live_index(table, column)?;
+            index.map(|index| index.id).ok_or_else(|| {
+                let (table, column) = (table.name().to_owned(), column.to_owned());
+                Error::UnknownIndex { table, column }
+            })
         })?;
-        let Some(index) = index else {
-            let (table, column) = (table.name().to_owned(), column.to_owned());
-            return Err(Error::UnknownIndex { table, column });
-        };
         if commit_plain(
             handle,
             &Change::DropIndex {
@@ -150,28 +169,47 @@ pub(crate) fn create_index(
     index: NewIndex,
 ) -> Result<()> {
     let definition = index.define(column)?;
-    let next = || {
-        handle.shared().check_writable()?;
-        look(handle, |catalog| next_index(catalog, table, column))
+    handle.shared().check_open()?;
+    let Some(id) = next_index(handle, table, &definition)? else {
+        return Ok(());
     };
-    let id = next()?;
+    handle.shared().check_writable()?;
     let entry = look(handle, |catalog| {
         IndexEntry::new(id, definition, catalog.plugins())
     })?;
     let building = Building::begin(handle, table, &entry)?;
     building.copy()?;
-    // Rule 3.
-    while !commit_index(handle, table.id(), entry.clone().numbered(next()?))? {}
+    // Rules 3 and 4.
+    while let Some(id) = next_index(handle, table, &entry.definition)? {
+        handle.shared().check_writable()?;
+        if commit_index(handle, table.id(), entry.clone().numbered(id))? {
+            break;
+        }
+    }
     Ok(())
 }
 
-/// The number that an index on a column without one will have.
-fn next_index(catalog: &Catalog, table: &Table, column: &str) -> Result<IndexId> {
-    if catalog.live_index(table, column)?.is_some() {
-        let (table, column) = (table.name().to_owned(), column.to_owned());
-        return Err(Error::IndexExists { table, column });
+/// The number that an index of this definition will have; `None` where it stands (rule 4).
+fn next_index(
+    handle: &Arc<Handle>,
+    table: &Table,
+    definition: &Definition,
+) -> Result<Option<IndexId>> {
+    let column = &definition.spec.column;
+    let found = ask(handle, |catalog| {
+        match catalog.live_index(table, column)? {
+            None => Ok(Err(catalog.next_index())),
+            Some(index) if *index.definition == *definition => Ok(Ok(index.created_at)),
+            Some(_) => Err(Error::IndexExists {
+                table: table.name().to_owned(),
+                column: column.clone(),
+            }),
+        }
+    })?;
+    match found {
+        Ok(made_at) => handle.shared().wait_settled(made_at).map(|()| None),
+        Err(next) => Ok(Some(next)),
     }
-    Ok(catalog.next_index())
 }
 
 /// Commits the making of a filled index. `false`: overtaken.
@@ -187,7 +225,7 @@ pub(crate) fn commit_index(
     };
     let settled = handle.shared().store.settled();
     commit(handle, &change, |reader, at| {
-        let mut next = reader.schema().begin_change(settled);
+        let mut next = reader.schema().begin_change(at, settled);
         next.create_index(table, entry.made_at(at))
             .map_err(|_| Refusal::Overtaken)?;
         Ok(next)
@@ -203,20 +241,22 @@ impl Error {
                 let (table, key) = (name(table), crate::quoted::QuotedKey::new(&key));
                 Self::Conflict { table, key, winner }
             }
-            CommitError::TableDropped(table) => Self::TableDropped { table: name(table) },
+            CommitError::TableDropped(table) => {
+                once_settled(handle, Self::TableDropped { table: name(table) })
+            }
             CommitError::Dimension {
                 column,
                 expected,
                 found,
             } => {
                 let key = None;
-                crate::InvalidArgument::Dimension {
+                let refused = crate::InvalidArgument::Dimension {
                     column,
                     expected,
                     found,
                     key,
-                }
-                .into()
+                };
+                once_settled(handle, refused.into())
             }
             CommitError::TooLarge { bytes, limit } => {
                 crate::InvalidArgument::CommitTooLarge { bytes, limit }.into()

@@ -7,12 +7,12 @@ use std::fmt;
 
 use vellum_base::TableId;
 use vellum_index::{RowId, Rows, Run};
-use vellum_txn::{Reader, RowArray, Version};
+use vellum_sync::OnceLock;
+use vellum_txn::RowArray;
 
 use crate::argument::check_key;
 use crate::bytes::{Key, Value};
-use crate::catalog::Catalog;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::hit::Hit;
 use crate::index::IndexEntry;
 use crate::reading::Reading;
@@ -34,13 +34,13 @@ impl<'t> Scope<'t> {
         self.entry.column.rows()
     }
 
-    pub(crate) fn hit(&self, distance: f32, key: Box<[u8]>) -> Option<Hit<'t>> {
+    pub(crate) fn hit(&self, distance: f32, key: Box<[u8]>) -> Result<Option<Hit<'t>>> {
         let record = self.reading.find(self.table, &key)?;
-        Some(Hit {
+        Ok(record.map(|record| Hit {
             key,
             distance,
             record,
-        })
+        }))
     }
 
     /// Rule 2: the own writes that have the vector.
@@ -49,7 +49,7 @@ impl<'t> Scope<'t> {
         let own = self.reading.own().into_iter();
         for (key, found) in own.flat_map(|own| own.own_writes(self.table)) {
             if let Some(found) = found {
-                gathered.take(key, StoredRecord::of_found(found), self.entry, filter);
+                gathered.take(key, StoredRecord::of_own(found), self.entry, filter);
             }
         }
         gathered
@@ -67,7 +67,7 @@ impl<'t> Scope<'t> {
         keys.dedup();
         let mut gathered = Gathered::new(self.rows().dimension());
         for key in keys {
-            if let Some(record) = self.reading.find(self.table, key) {
+            if let Some(record) = self.reading.find(self.table, key)? {
                 gathered.take(key, record, self.entry, filter);
             }
         }
@@ -83,8 +83,8 @@ pub struct Row<'r> {
 
 enum RowSource<'r> {
     /// Looked up when it is asked for: most filters look at keys alone.
-    Snapshot(Reader<'r, Catalog>, TableId),
-    Record(StoredRecord<'r>),
+    Snapshot(Reading<'r>, TableId, &'r OnceLock<Error>),
+    Record(&'r StoredRecord<'r>),
 }
 
 impl<'r> Row<'r> {
@@ -99,9 +99,14 @@ impl<'r> Row<'r> {
     pub fn value(&self) -> Value<'r> {
         match &self.source {
             RowSource::Record(record) => record.value(),
-            RowSource::Snapshot(reader, table) => {
-                let version = reader.get(*table, self.key);
-                Value::new(version.as_ref().map(Version::value).unwrap_or_default())
+            RowSource::Snapshot(reading, table, trouble) => {
+                match reading.committed(*table, self.key) {
+                    Ok(record) => record.map_or(Value::new(&[]), StoredRecord::into_value),
+                    Err(error) => {
+                        let _ = trouble.set(error);
+                        Value::new(&[])
+                    }
+                }
             }
         }
     }
@@ -119,6 +124,9 @@ impl fmt::Debug for Row<'_> {
 pub(crate) struct SnapshotRows<'s, 't> {
     pub(crate) scope: Scope<'t>,
     pub(crate) filter: Option<&'s Filter<'s>>,
+    /// The first page that could not be read. The contract has no place for errors: the answer of
+    /// the search is then not given.
+    pub(crate) trouble: OnceLock<Error>,
 }
 
 impl SnapshotRows<'_, '_> {
@@ -158,17 +166,25 @@ impl Rows for SnapshotRows<'_, '_> {
             table,
             entry,
         } = self.scope;
-        let reader = reading.reader();
-        if !reader.row_is_visible(table, &entry.column, row.0) {
+        let Some(row_at) = reading.reader().row_at(&entry.column, row.0) else {
             return false;
-        }
+        };
         let Some(key) = entry.column.rows().key(row.0) else {
             return false;
         };
+        match reading.committed_at(table, key) {
+            Ok(at) if at == Some(row_at) => {}
+            Ok(_) => return false,
+            Err(error) => {
+                // The first one is told.
+                let _ = self.trouble.set(error);
+                return false;
+            }
+        }
         let accept = |filter: &Filter<'_>| {
             filter(&Row {
                 key,
-                source: RowSource::Snapshot(reader, table),
+                source: RowSource::Snapshot(reading, table, &self.trouble),
             })
         };
         !self.is_masked(key) && self.filter.is_none_or(accept)
@@ -203,7 +219,7 @@ impl<'k> Gathered<'k> {
         };
         let row = Row {
             key,
-            source: RowSource::Record(record),
+            source: RowSource::Record(&record),
         };
         if vector.dimension() == self.dimension && filter.is_none_or(|filter| filter(&row)) {
             self.keys.push(key);

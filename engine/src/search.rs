@@ -13,6 +13,7 @@
 use std::fmt;
 
 use vellum_index::{Answer, RowId, Rows, SearchRequest, VectorIndex};
+use vellum_sync::OnceLock;
 
 use crate::argument::{InvalidArgument, check_vector};
 use crate::error::Result;
@@ -123,7 +124,7 @@ impl<'t, 'q> Search<'t, 'q> {
     ///
     /// # Errors
     /// [`crate::Error::InvalidArgument`]: what the index refuses (a query of zeros has no direction,
-    /// which `Metric::Cosine` needs), or a key that no record can have.
+    /// which `Metric::Cosine` needs), or a key that no record can have. A page that cannot be read.
     pub fn run(self) -> Result<Hits<'t>> {
         let filter = self.filter.as_deref();
         let mut complete = true;
@@ -137,8 +138,12 @@ impl<'t, 'q> Search<'t, 'q> {
             let rows = SnapshotRows {
                 scope: self.scope,
                 filter,
+                trouble: OnceLock::new(),
             };
             let answer = self.nearest(&*self.searchers.index, &rows)?;
+            if let Some(error) = rows.trouble.get() {
+                return Err(error.clone());
+            }
             complete = answer.complete;
             let key = |row: RowId| self.scope.rows().key(row.0).map(Box::from);
             hits.extend(
@@ -152,9 +157,9 @@ impl<'t, 'q> Search<'t, 'q> {
         hits.truncate(self.k);
         let hits = hits
             .into_iter()
-            .filter_map(|(distance, key)| self.scope.hit(distance, key));
+            .filter_map(|(distance, key)| self.scope.hit(distance, key).transpose());
         Ok(Hits {
-            hits: hits.collect(),
+            hits: hits.collect::<Result<_>>()?,
             complete,
         })
     }

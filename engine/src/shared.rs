@@ -13,6 +13,7 @@
 use std::sync::Arc;
 
 use vellum_base::Timestamp;
+use vellum_sync::thread::JoinHandle;
 use vellum_txn::{CommitLog, Durability, Owner, Store};
 
 use crate::argument::InvalidArgument;
@@ -20,6 +21,7 @@ use crate::catalog::Catalog;
 use crate::database::Database;
 use crate::error::{Error, Result};
 use crate::log::Log;
+use crate::merging::Merger;
 use crate::table::Origin;
 
 /// See the module's rules.
@@ -28,6 +30,10 @@ pub(crate) struct Shared {
     pub(crate) log: Arc<Log>,
     pub(crate) origin: Arc<Origin>,
     pub(crate) durability: Durability,
+    /// Who merges on request.
+    pub(crate) merger: Merger,
+    /// The merger's thread, if there is one.
+    pub(crate) thread: Option<JoinHandle<()>>,
 }
 
 /// One clone's own reference to the shared part (rule 2).
@@ -102,7 +108,12 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        // Rule 1.
+        // Rule 1. The thread ends before the log: it keeps the directory locked.
+        self.store.backlog().end();
+        if let Some(thread) = self.thread.take() {
+            // A panic there was reported by the thread itself.
+            let _ = thread.join();
+        }
         let _ = self.log.close();
     }
 }

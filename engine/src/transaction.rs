@@ -176,9 +176,10 @@ impl Transaction {
     ) -> Result<()> {
         let key = key.as_ref();
         let stands = self.reading().get(table, key)?;
+        let is_there = stands.is_some();
         let found = stands.and_then(|record| record.version());
         // An own write stands and has no version: it equals nothing that could be expected.
-        if found != expected || (stands.is_some() && found.is_none()) {
+        if found != expected || (is_there && found.is_none()) {
             let (table, key) = (table.name().to_owned(), QuotedKey::new(key));
             return Err(Error::VersionMismatch {
                 table,
@@ -196,7 +197,7 @@ impl Transaction {
     /// The table is not in this snapshot, or of another database; a key that no record can have.
     pub fn get(&self, table: &Table, key: impl AsRef<[u8]>) -> Result<Option<Value<'_>>> {
         let found = self.reading().get(table, key.as_ref())?;
-        Ok(found.map(|record| record.value()))
+        Ok(found.map(StoredRecord::into_value))
     }
 
     /// The value of `key` with its version, which a write of this transaction does not have yet.
@@ -209,7 +210,7 @@ impl Transaction {
         key: impl AsRef<[u8]>,
     ) -> Result<Option<Versioned<'_>>> {
         let found = self.reading().get(table, key.as_ref())?;
-        Ok(found.map(|record| record.versioned()))
+        Ok(found.map(StoredRecord::into_versioned))
     }
 
     /// The whole record of `key`: value, vectors, version.
@@ -241,7 +242,9 @@ impl Transaction {
     /// # Errors
     /// As [`Transaction::get`].
     pub fn contains_key(&self, table: &Table, key: impl AsRef<[u8]>) -> Result<bool> {
-        Ok(self.reading().get(table, key.as_ref())?.is_some())
+        let reading = self.reading();
+        let table = reading.check_with_key(table, key.as_ref())?;
+        reading.contains(table, key.as_ref())
     }
 
     /// The record with the least key.

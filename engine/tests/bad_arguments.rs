@@ -240,7 +240,7 @@ fn options_that_cannot_work_are_refused_by_name() {
         Options::new().log_segment_bytes(0),
         Options::new().log_segment_bytes(100_000),
         Options::new().log_segment_bytes(u64::MAX),
-        Options::new().generation_bytes(0),
+        Options::new().memory_budget(0),
         Options::new().read_only(true),
     ] {
         let refused = argument(options.in_memory().unwrap_err());

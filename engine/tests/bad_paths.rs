@@ -82,6 +82,28 @@ fn strange_files_beside_the_databases_own_are_left_alone() {
     );
 }
 
+/// The root of a file system that was just made has `lost+found`, and nothing else.
+#[test]
+fn a_directory_that_holds_but_directories_takes_a_new_database() {
+    let place = Place::new();
+    let found = place.path().join("lost+found");
+    fs::create_dir_all(&found).unwrap();
+    fs::write(found.join("#12"), "precious").unwrap();
+    assert!(matches!(
+        small().read_only(true).open(place.path()),
+        Err(Error::NotFound { .. })
+    ));
+    for value in ["v", "w"] {
+        let db = place.open();
+        put(&db, &db.table("items").unwrap(), "k", value);
+        db.close().unwrap();
+    }
+    let db = small().read_only(true).open(place.path()).unwrap();
+    let items = db.open_table("items").unwrap();
+    assert_eq!(now(&db, &items, "k").as_deref(), Some("w"));
+    assert_eq!(fs::read(found.join("#12")).unwrap(), b"precious");
+}
+
 fn first_segment(place: &Place) -> std::path::PathBuf {
     let names = place.contents().into_iter().map(|(name, _)| name);
     let mut segments = names.filter(|name| name.starts_with("wal-") && name.ends_with(".log"));

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{get, now, put, small};
-use vellum::{Database, Durability, Error, Options, Remedy, Table};
+use vellum::{Database, Durability, Error, Exact, Metric, Options, Remedy, Table};
 use vellum_testkit::{CallKind, Fault, Lasting, SimDisk, Trouble};
 
 fn options() -> Options {
@@ -69,13 +69,8 @@ fn opening_on_a_full_disk_is_named_and_changes_nothing() {
     );
 }
 
-#[test]
-fn after_a_failed_write_commits_are_refused_and_reads_go_on() {
-    let disk = SimDisk::new(3);
-    let db = options().open_on(disk.disk()).unwrap();
-    let items = db.table("items").unwrap();
-    put(&db, &items, "k", "v");
-    let held = db.begin_read().unwrap();
+/// Whatever is appended from now on never becomes durable.
+fn let_no_write_last(disk: &SimDisk) {
     for only in [CallKind::WriteDurable, CallKind::Sync] {
         disk.fail(Fault {
             at: 0,
@@ -84,6 +79,83 @@ fn after_a_failed_write_commits_are_refused_and_reads_go_on() {
             only: Some(only),
         });
     }
+}
+
+fn is_poisoned<T>(result: vellum::Result<T>) -> bool {
+    matches!(result, Err(Error::Poisoned(_)))
+}
+
+#[test]
+fn a_dropping_that_never_settles_is_told_to_nobody() {
+    let disk = SimDisk::new(6);
+    let db = options().open_on(disk.disk()).unwrap();
+    let (items, others) = (db.table("items").unwrap(), db.table("others").unwrap());
+    let index = || Exact::new(1, Metric::L2);
+    db.create_index(&others, "v", index()).unwrap();
+    db.create_index(&others, "w", index()).unwrap();
+    let mut before = db.begin().unwrap();
+    before.insert(&items, "k", "v").unwrap();
+    let_no_write_last(&disk);
+    assert!(is_poisoned(db.drop_table(&items)));
+    // The catalog lacks the table; a crash may bring it back. Whoever would be told so is told why
+    // nobody can know.
+    assert!(is_poisoned(db.open_table("items")));
+    assert!(is_poisoned(db.drop_table(&items)));
+    assert!(is_poisoned(db.drop_index(&items, "v")));
+    assert!(is_poisoned(db.create_index(&items, "v", index())));
+    assert!(is_poisoned(before.commit()));
+    assert!(is_poisoned(db.transact(|txn| txn.insert(&items, "k", "v"))));
+    // So is whoever would be told of what it cannot have to do with: it is the newest change that
+    // counts, and it will never come to rest.
+    assert!(is_poisoned(db.open_table("never made")));
+    // Snapshots are from before, and what is settled can be had.
+    let read = db.begin_read().unwrap();
+    assert!(read.get(&items, "k").unwrap().is_none());
+    assert_eq!(read.list_tables(), ["items", "others"]);
+    assert!(db.open_table("others").is_ok());
+    db.create_index(&others, "v", index()).unwrap();
+}
+
+#[test]
+fn a_commit_that_finds_its_table_dropped_is_told_when_that_is_settled() {
+    let disk = SimDisk::new(7);
+    let db = options().open_on(disk.disk()).unwrap();
+    let items = db.table("items").unwrap();
+    let mut txn = db.begin().unwrap();
+    txn.insert(&items, "k", "v").unwrap();
+    let outcome = db.transact(|txn| {
+        txn.insert(&items, "k", "v")?;
+        let_no_write_last(&disk);
+        assert!(is_poisoned(db.drop_table(&items)));
+        Ok(())
+    });
+    assert!(is_poisoned(outcome));
+    assert!(is_poisoned(txn.commit_with(Durability::Buffered)));
+}
+
+#[test]
+fn an_index_that_never_settles_is_not_there_for_those_who_make_it_again() {
+    let disk = SimDisk::new(5);
+    let db = options().open_on(disk.disk()).unwrap();
+    let items = db.table("items").unwrap();
+    let make = |column| db.create_index(&items, column, Exact::new(1, Metric::L2));
+    make("settled").unwrap();
+    let_no_write_last(&disk);
+    for _ in 0..2 {
+        let made = make("v");
+        assert!(matches!(made, Err(Error::Poisoned(_))), "{made:?}");
+    }
+    make("settled").unwrap();
+}
+
+#[test]
+fn after_a_failed_write_commits_are_refused_and_reads_go_on() {
+    let disk = SimDisk::new(3);
+    let db = options().open_on(disk.disk()).unwrap();
+    let items = db.table("items").unwrap();
+    put(&db, &items, "k", "v");
+    let held = db.begin_read().unwrap();
+    let_no_write_last(&disk);
     let mut txn = db.begin().unwrap();
     txn.insert(&items, "k", "unknown").unwrap();
     let handle = txn.commit_with(Durability::Sync).unwrap();

@@ -162,8 +162,6 @@ fn indexes_are_listed_dropped_and_made_again() {
         .unwrap();
     db.create_index(&items, "w", Exact::new(2, Metric::InnerProduct))
         .unwrap();
-    let again = db.create_index(&items, "v", Exact::new(1, Metric::L2));
-    assert!(matches!(again, Err(Error::IndexExists { .. })));
     let described = |db: &Database, table: &Table| -> Vec<(String, String, usize, Metric)> {
         let info = |one: IndexInfo| (one.column, one.plugin, one.dimension, one.metric);
         db.list_indexes(table)
@@ -245,6 +243,85 @@ fn indexes_are_listed_dropped_and_made_again() {
         db.list_indexes(&items),
         Err(Error::TableDropped { .. })
     ));
+}
+
+#[test]
+fn the_same_index_made_again_changes_nothing_and_another_is_refused() {
+    let place = Place::new();
+    let db = place.open();
+    let items = db.table("items").unwrap();
+    let index = || Exact::new(1, Metric::L2);
+    db.create_index(&items, "v", index()).unwrap();
+    vector(&db, &items, "k", &[1.0]);
+    let unchanged = |db: &Database, items: &Table| {
+        let last = db.begin().unwrap().timestamp();
+        db.create_index(items, "v", index()).unwrap();
+        db.create_index(items, "v", NewIndex::new("exact", 1, Metric::L2))
+            .unwrap();
+        let others = [
+            NewIndex::new("exact", 2, Metric::L2),
+            NewIndex::new("exact", 1, Metric::Cosine),
+            NewIndex::new("acme-ivf", 1, Metric::L2),
+        ];
+        for other in others {
+            let error = db.create_index(items, "v", other.clone()).unwrap_err();
+            let named = matches!(
+                &error,
+                Error::IndexExists { table, column } if table == "items" && column == "v"
+            );
+            assert!(named, "{other:?}: {error}");
+        }
+        assert_eq!(
+            db.begin().unwrap().timestamp(),
+            last,
+            "something was committed"
+        );
+        assert_eq!(db.list_indexes(items).unwrap().len(), 1);
+        assert_eq!(found(db, items, &[0.0]), ["k"]);
+    };
+    unchanged(&db, &items);
+    db.close().unwrap();
+    let db = place.open();
+    let items = db.open_table("items").unwrap();
+    unchanged(&db, &items);
+    // A dropped one no longer stands: the next is made, over what stands then.
+    db.drop_index(&items, "v").unwrap();
+    vector(&db, &items, "l", &[2.0]);
+    db.create_index(&items, "v", index()).unwrap();
+    assert_eq!(found(&db, &items, &[0.0]), ["k", "l"]);
+    db.close().unwrap();
+    // Reading only, what stands can be had, and nothing made.
+    let db = common::small().read_only(true).open(place.path()).unwrap();
+    let items = db.open_table("items").unwrap();
+    db.create_index(&items, "v", index()).unwrap();
+    let made = db.create_index(&items, "w", index());
+    assert!(matches!(made, Err(Error::ReadOnly)));
+}
+
+#[test]
+fn threads_that_make_the_same_index_all_have_it() {
+    let place = Place::new();
+    let db = place.open();
+    let items = db.table("items").unwrap();
+    for at in 0..300 {
+        vector(&db, &items, &format!("{at:03}"), &[at as f32]);
+    }
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            let (db, items) = (db.clone(), items.clone());
+            scope.spawn(move || {
+                db.create_index(&items, "v", Exact::new(1, Metric::L2))
+                    .unwrap();
+                assert_eq!(found(&db, &items, &[0.0]).len(), 100);
+            });
+        }
+    });
+    assert_eq!(db.list_indexes(&items).unwrap().len(), 1);
+    vector(&db, &items, "000", &[1000.0]);
+    assert_eq!(found(&db, &items, &[0.0])[0], "001");
+    // Nobody's filling goes on: without the index any dimension goes.
+    db.drop_index(&items, "v").unwrap();
+    vector(&db, &items, "000", &[1.0, 2.0]);
 }
 
 #[test]

@@ -27,6 +27,7 @@ enum Step {
     Release,
     Range(Bound<Vec<u8>>, Bound<Vec<u8>>, Vec<bool>),
     Prefix(Vec<u8>),
+    Checkpoint,
     Close,
     Drop,
 }
@@ -41,7 +42,8 @@ fn key() -> impl Strategy<Value = Vec<u8>> {
 fn writes() -> impl Strategy<Value = Vec<Write>> {
     let value = prop_oneof![
         6 => prop::collection::vec(any::<u8>(), 0..20),
-        1 => (20_000usize..50_000).prop_map(|len| vec![7; len]),
+        1 => (1_000usize..5_000).prop_map(|len| vec![5; len]),
+        1 => (20_000usize..150_000).prop_map(|len| vec![7; len]),
     ];
     let put = (key(), value).prop_map(|(key, value)| Write::Put(key, value));
     prop::collection::vec(
@@ -67,6 +69,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (bound(), bound(), prop::collection::vec(any::<bool>(), 0..20))
             .prop_map(|(lower, upper, ends)| Step::Range(lower, upper, ends)),
         1 => prop::collection::vec(prop_oneof![Just(b'a'), Just(255u8)], 0..3).prop_map(Step::Prefix),
+        2 => Just(Step::Checkpoint),
         1 => Just(Step::Close),
         1 => Just(Step::Drop),
     ]
@@ -240,6 +243,7 @@ impl Run {
                     &[],
                 );
             }
+            Step::Checkpoint => db.checkpoint().unwrap(),
             Step::Close | Step::Drop => {
                 drop((db, table));
                 self.end(matches!(step, Step::Close));

@@ -54,11 +54,12 @@ fn own_writes_are_seen_by_nobody_else_before_the_commit() {
         txn.get_versioned(&items, "c").unwrap().unwrap().version(),
         None
     );
-    let many = txn.get_many(&items, &["c", "b", "a", "x"]).unwrap();
-    let many: Vec<_> = many.iter().map(|value| value.as_deref()).collect();
+    let found = txn.get_many(&items, &["c", "b", "a", "x"]).unwrap();
+    let many: Vec<_> = found.iter().map(|value| value.as_deref()).collect();
     assert_eq!(many, [Some(&b"new"[..]), None, Some(&b"new"[..]), None]);
     let read = db.begin_read().unwrap();
     assert_eq!(get(&read, &items, "a").as_deref(), Some("old"));
+    drop(found);
     txn.commit().unwrap();
     // The snapshot does not change; a new one shows all of the commit.
     assert_eq!(get(&read, &items, "a").as_deref(), Some("old"));

@@ -22,7 +22,7 @@ fn options(background: bool) -> Options {
     Options::new()
         .background(background)
         .log_segment_bytes(64 << 10)
-        .generation_bytes(1 << 20)
+        .memory_budget(8 << 20)
 }
 
 fn key(random: &mut Random) -> Vec<u8> {

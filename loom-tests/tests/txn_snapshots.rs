@@ -16,6 +16,8 @@ const TABLE: TableId = TableId(1);
 struct NoColumns;
 
 impl Schema for NoColumns {
+    type Base = ();
+
     fn is_open(&self, _: TableId) -> bool {
         true
     }
@@ -34,7 +36,7 @@ fn store() -> Db {
         seed: 7,
     };
     let log = std::sync::Arc::new(NoLog::new(Timestamp::ZERO));
-    Arc::new(Store::new(log, NoColumns, Timestamp::ZERO, options).unwrap())
+    Arc::new(Store::new(log, NoColumns, (), Timestamp::ZERO, options).unwrap())
 }
 
 fn commit(db: &Db, keys: &[&[u8]]) -> Result<Timestamp, CommitError> {
@@ -46,7 +48,7 @@ fn commit(db: &Db, keys: &[&[u8]]) -> Result<Timestamp, CommitError> {
 }
 
 fn has(snapshot: &Snapshot<NoColumns, Db>, key: &[u8]) -> bool {
-    snapshot.reader().get(TABLE, key).is_some()
+    snapshot.reader().get(TABLE, key).version().is_some()
 }
 
 /// A snapshot sees all of a commit or nothing of it.
@@ -86,7 +88,7 @@ fn a_transaction_sees_a_commit_whole_or_not_at_all() {
             let txn = Transaction::begin(db);
             let seen = txn.at() > Timestamp::ZERO;
             for key in [b"a", b"b"] {
-                assert_eq!(txn.get(TABLE, key).is_some(), seen);
+                assert_eq!(txn.reader().get(TABLE, key).version().is_some(), seen);
             }
         });
         reader.join().unwrap();

@@ -49,7 +49,7 @@ fn install(
 
 fn value_at(generation: &Generation, key: &[u8], at: Timestamp) -> Option<Vec<u8>> {
     let seen = generation.range(at, TABLE).find(|(found, _)| *found == key);
-    let by_range = seen.map(|(_, version)| version.value().to_vec());
+    let by_range = seen.and_then(|(_, version)| Some(version?.value().to_vec()));
     let entry = generation.find(generation.hashed(TABLE, key));
     let by_hash = entry
         .and_then(|entry| generation.version_at(entry, at))

@@ -31,6 +31,7 @@
 //! | [`mod@file`], [`space`], [`superblock`] | the file: pages, free space, where everything begins |
 //! | [`state`] | epochs, which of them live, what they still need; checkpoints |
 //! | [`tree`] | B+trees |
+//! | [`base`] | all of it as one object: units of work, writing out, checkpoints, large values, `verify` |
 //! | [`latch`] | latches with ranks, fairness and a deadlock detector, for those that change one structure together |
 //!
 //! # Hazards
@@ -40,6 +41,7 @@
 //! units of work that publish too early or are half undone; [14](#hazards) images of different ages
 //! and eviction; [15](#hazards) a read that is under way while its place is given away.
 
+pub mod base;
 pub mod error;
 pub mod file;
 mod frames;

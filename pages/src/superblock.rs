@@ -209,14 +209,14 @@ fn damage(slot: u64, what: impl Into<String>) -> PageError {
     Corruption::new(FILE_NAME, slot * STEP as u64, what).into()
 }
 
-/// The superblock that counts (rule 3). `at_least` is the number of a checkpoint that is known to
+/// The superblock that counts (rule 3), of `database` if that is known. `at_least` is the number of a checkpoint that is known to
 /// have been durable.
 ///
 /// # Errors
 /// As rules 3 and 4 say; [`PageError::Read`].
 pub fn newest(
     file: &dyn File,
-    database: [u8; 16],
+    database: Option<[u8; 16]>,
     at_least: Option<u64>,
 ) -> Result<Superblock, PageError> {
     let mut blocks = vec![0; SLOTS as usize * STEP];
@@ -232,7 +232,7 @@ pub fn newest(
             }
             Slot::Valid(found) => found,
         };
-        if found.database != database {
+        if database.is_some_and(|database| found.database != database) {
             return Err(PageError::Foreign);
         }
         if found.sequence % SLOTS != number {

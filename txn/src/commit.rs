@@ -3,9 +3,9 @@
 //! # Rules
 //! 1. Everything that may wait comes before the gate: encoding, writing large payloads ahead,
 //!    reserving log space. An arena without room is found before anything is installed; the
-//!    committer leaves, seals, and enters again [4].
+//!    committer leaves, waits until one more may be sealed (`backlog`), seals, and enters again [4].
 //! 2. Inside, in order of (table, key): the key's newest version in every generation since the
-//!    view's active one is no later than the snapshot [5]; then the pending version is installed
+//!    view's active one, also in those that were merged meanwhile, is no later than the snapshot [5]; then the pending version is installed
 //!    (`generation`, rule 2). Key order gives progress: of those who meet, one goes on.
 //! 3. A conflict takes back what was installed, and leaves. Nobody waits for a pending version.
 //! 4. Rows of indexed vectors are appended inside, pending as the versions are [10].
@@ -138,7 +138,10 @@ impl<'a, S: Schema> Commit<'a, S> {
                     bytes,
                     prepared: still,
                 } => {
-                    if let Err(error) = self.store.seal(generation, bytes) {
+                    let is_full = || self.store.active_number() == generation;
+                    let room = self.store.backlog().wait_for_room(is_full);
+                    let sealed = room.map_err(CommitError::Log);
+                    if let Err(error) = sealed.and_then(|()| self.store.seal(generation, bytes)) {
                         log.cancel(still);
                         return Err(error);
                     }
@@ -204,6 +207,9 @@ impl<'a, S: Schema> Commit<'a, S> {
     ) -> Result<Option<Option<CellAt>>, CommitError> {
         self.scratch.installed.clear();
         let with_rows = check_schema(&**view.schema(), &self.scratch.writes)?;
+        if generation.is_overfull() {
+            return Ok(None);
+        }
         let Some(mut room) = self.take_room(generation) else {
             return Ok(None);
         };
@@ -247,6 +253,9 @@ impl<'a, S: Schema> Commit<'a, S> {
             let version = generation
                 .place_version(room, cell, body)
                 .ok_or_else(no_room)?;
+            if let Body::Large(record) = body {
+                generation.count_large(record.value.len() + record.vectors.len());
+            }
             loop {
                 match generation.try_install(entry, version, self.at) {
                     Install::Done => break,
@@ -452,25 +461,16 @@ fn check_schema<S: Schema>(schema: &S, writes: &WriteSet) -> Result<bool, Commit
     Ok(rows)
 }
 
-/// Rule 2, first half: the generations between the transaction's own view and the active one.
-fn check_older<S>(
+/// Rule 2, first half: the generations between the transaction's own view and the active one. The
+/// base is never asked: it does not tell what came and went.
+fn check_older<S: Schema>(
     view: &View<S>,
     own: u64,
     key: HashedKey<'_>,
     at: Timestamp,
 ) -> Result<(), Option<Timestamp>> {
-    let since = view
-        .sealed()
-        .iter()
-        .take_while(|sealed| sealed.number() >= own);
-    for generation in since {
-        if let Some(newest) = generation.newest(key)
-            && newest > at
-        {
-            return Err(Some(newest));
-        }
-    }
-    Ok(())
+    let newer = view.find_since(own, |one| one.newest(key).filter(|newest| *newest > at));
+    newer.map_or(Ok(()), |winner| Err(Some(winner)))
 }
 
 fn vectors_of(body: Body<'_>) -> VectorList<'_> {

@@ -13,14 +13,16 @@
 //! 4. Every entry is listed for the order before a version of it can be committed, by its creator
 //!    or, if that one has not come to it yet, by whoever installs [12].
 //! 5. Chains never cross generations. The number of buckets is fixed by the generation's size.
-//! 6. Hashes are seeded per store, so that nobody can aim keys at one bucket.
+//! 6. Large records stand outside the arena and are counted: a generation whose large records alone
+//!    are longer than its arena takes no further commit. (Those of conflicts are counted too.)
+//! 7. Hashes are seeded per store, so that nobody can aim keys at one bucket.
 
 use std::io;
 use std::ops::Bound;
 
 use vellum_base::{TableId, Timestamp, checksum_seeded};
 use vellum_sync::AtomicArray;
-use vellum_sync::atomic::Ordering;
+use vellum_sync::atomic::{AtomicUsize, Ordering};
 
 use crate::arena::{Arena, CellAt, EntryAt, Room, VersionAt, prefetch};
 use crate::node::{Body, Entry, VersionHead};
@@ -80,6 +82,7 @@ pub struct Generation {
     buckets: AtomicArray,
     seed: u64,
     order: Order,
+    large: AtomicUsize,
 }
 
 impl Generation {
@@ -94,6 +97,7 @@ impl Generation {
             buckets: AtomicArray::new(options.buckets.max(1).next_power_of_two())?,
             seed: options.seed,
             order: Order::new(),
+            large: AtomicUsize::new(0),
         })
     }
 
@@ -103,10 +107,25 @@ impl Generation {
         self.number
     }
 
-    /// Bytes of the arena in use.
+    /// Bytes of the arena in use, and of large records.
     #[must_use]
     pub fn bytes_used(&self) -> usize {
-        self.arena.used()
+        self.arena.used() + self.large.load(Ordering::Relaxed)
+    }
+
+    /// Rule 6. A count, which orders nothing.
+    pub(crate) fn count_large(&self, bytes: usize) {
+        self.large.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Rule 6.
+    pub(crate) fn is_overfull(&self) -> bool {
+        self.large.load(Ordering::Relaxed) > self.arena.capacity()
+    }
+
+    /// Merges each table's sorted keys into one array: for a generation that takes no more commits.
+    pub fn freeze(&self) {
+        self.order.freeze(&self.arena);
     }
 
     /// Claims room in the arena for a commit; `None` when the generation is full.
@@ -191,6 +210,11 @@ impl Generation {
             next = entry.next();
         }
         None
+    }
+
+    /// The tables of which it has keys.
+    pub(crate) fn tables(&self) -> Vec<TableId> {
+        self.order.sorted(&self.arena).tables().collect()
     }
 
     /// Room that [`Generation::entry_or_insert`] and [`Generation::list`] need at most.

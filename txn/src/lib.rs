@@ -6,11 +6,13 @@
 //! `registry`.
 
 mod arena;
+mod backlog;
 mod commit;
 mod error;
 mod gate;
 mod generation;
 mod log;
+mod merging;
 mod node;
 mod order;
 mod range;
@@ -29,20 +31,22 @@ mod view;
 mod write_set;
 
 pub use arena::{At, CellAt, EntryAt, Room, VersionAt};
+pub use backlog::{Backlog, Wake};
 pub use commit::COMMIT_BYTES_MAX;
 pub use error::{CommitError, ReplayError, SchemaError};
 pub use gate::Gate;
 pub use generation::{Generation, GenerationOptions, HashedKey, Install};
 pub use log::{CommitLog, Durability, LogError, NoLog, Prepared, Sequenced};
+pub use merging::Merging;
 pub use node::{Body, Entry, LargeRecord, VersionHead};
 pub use range::{Range, TransactionRange};
 pub use registry::{Pin, Protection, Registry};
 pub use rows::{Column, FilledRows, RowArray};
 pub use schema::Schema;
 pub use slots::Slots;
-pub use snapshot::{Reader, Snapshot, Version};
+pub use snapshot::{Lookup, Reader, Snapshot, Version};
 pub use stamp::Stamp;
 pub use store::{OnSchema, Owner, Replay, Store, StoreOptions, StoreStats};
 pub use transaction::{Found, Transaction};
 pub use vectors::{VectorList, encode_vectors, vectors_len};
-pub use view::View;
+pub use view::{Sealed, View, newest_of, tables_of};

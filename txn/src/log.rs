@@ -94,6 +94,10 @@ pub trait CommitLog: Send + Sync + 'static {
         steps: &mut dyn Sequenced,
     ) -> Result<Option<Timestamp>, LogError>;
 
+    /// Where the next record will stand. Asked for while nobody appends: then all records so far
+    /// stand before it.
+    fn position(&self) -> u64;
+
     /// The last settled timestamp.
     fn settled(&self) -> Timestamp;
 
@@ -146,6 +150,10 @@ impl CommitLog for NoLog {
         // Release: a snapshot that starts at `at` sees everything stamped up to it.
         self.settled.store(at.0, Ordering::Release);
         Ok(Some(at))
+    }
+
+    fn position(&self) -> u64 {
+        self.last.lock().0
     }
 
     fn settled(&self) -> Timestamp {

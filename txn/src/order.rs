@@ -61,6 +61,11 @@ pub(crate) struct Sorted {
 }
 
 impl Sorted {
+    /// The tables, in order.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = TableId> {
+        self.tables.iter().map(|(table, _)| *table)
+    }
+
     /// Sorted arrays that may share keys; together, all keys of the table.
     pub(crate) fn runs(&self, table: TableId) -> &[Arc<Run>] {
         let found = self

@@ -8,6 +8,7 @@
 //! 3. Where all sources' keys begin with the same prefix, their heads order them, and whole keys are
 //!    touched only where heads are equal; else whole keys are compared.
 //! 4. In a read-write transaction, its own write to a key hides the snapshot's.
+//! 5. A deletion comes out too: it hides what the base has of its key.
 
 use std::cmp::Ordering;
 use std::ops::Bound;
@@ -16,7 +17,6 @@ use std::sync::Arc;
 use vellum_base::{TableId, Timestamp};
 
 use crate::generation::Generation;
-use crate::node::Body;
 use crate::run::{Item, Run};
 use crate::snapshot::{Version, visible};
 use crate::transaction::Found;
@@ -91,7 +91,8 @@ impl End {
     }
 }
 
-/// The keys of a table in a snapshot with their versions; see the module's rules.
+/// The keys of a table of which the generations know at a snapshot, with their versions; `None`: it
+/// was deleted. See the module's rules.
 pub struct Range<'v> {
     sources: Vec<Source<'v>>,
     at: Timestamp,
@@ -156,7 +157,7 @@ impl<'v> Range<'v> {
         first.map(|(item, source)| (item, source.key(item)))
     }
 
-    fn step(&mut self, end: End) -> Option<(&'v [u8], Version<'v>)> {
+    fn step(&mut self, end: End) -> Option<(&'v [u8], Option<Version<'v>>)> {
         loop {
             let (first, key) = self.first(end)?;
             let mut decision = None;
@@ -168,7 +169,7 @@ impl<'v> Range<'v> {
                     decision = decision.or(found);
                 }
             }
-            if let Some(Decision(Some(version))) = decision {
+            if let Some(Decision(version)) = decision {
                 return Some((key, version));
             }
         }
@@ -176,7 +177,7 @@ impl<'v> Range<'v> {
 }
 
 impl<'v> Iterator for Range<'v> {
-    type Item = (&'v [u8], Version<'v>);
+    type Item = (&'v [u8], Option<Version<'v>>);
 
     fn next(&mut self) -> Option<Self::Item> {
         self.step(End::Front)
@@ -231,7 +232,8 @@ impl<I: DoubleEndedIterator> Peeked<I> {
     }
 }
 
-/// The keys of a table in a read-write transaction: its snapshot and its own writes together.
+/// The keys of a table in a read-write transaction, of which its own writes or the generations know,
+/// with what it finds there; `None`: it was deleted.
 pub struct TransactionRange<'t> {
     snapshot: Peeked<Range<'t>>,
     own: Peeked<Writes<'t>>,
@@ -245,35 +247,29 @@ impl<'t> TransactionRange<'t> {
         }
     }
 
-    fn step(&mut self, end: End) -> Option<(&'t [u8], Found<'t>)> {
-        loop {
-            let own = self.own.peek(end).map(|(key, _)| key.key);
-            let snapshot = self.snapshot.peek(end).map(|(key, _)| *key);
-            let order = match (own, snapshot) {
-                (None, None) => return None,
-                (Some(_), None) => Ordering::Less,
-                (None, Some(_)) => Ordering::Greater,
-                (Some(own), Some(snapshot)) => end.first(own, snapshot),
-            };
-            if order.is_gt() {
-                return self
-                    .snapshot
-                    .take(end)
-                    .map(|(key, found)| (key, Found::committed(found)));
-            }
-            if order.is_eq() {
-                self.snapshot.take(end);
-            }
-            match self.own.take(end) {
-                None | Some((_, Body::Delete)) => {}
-                Some((key, body)) => return Some((key.key, Found::own(body)?)),
-            }
+    fn step(&mut self, end: End) -> Option<(&'t [u8], Option<Found<'t>>)> {
+        let own = self.own.peek(end).map(|(key, _)| key.key);
+        let snapshot = self.snapshot.peek(end).map(|(key, _)| *key);
+        let order = match (own, snapshot) {
+            (None, None) => return None,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(own), Some(snapshot)) => end.first(own, snapshot),
+        };
+        if order.is_gt() {
+            let (key, found) = self.snapshot.take(end)?;
+            return Some((key, found.map(Found::committed)));
         }
+        if order.is_eq() {
+            self.snapshot.take(end);
+        }
+        let (key, body) = self.own.take(end)?;
+        Some((key.key, Found::own(body)))
     }
 }
 
 impl<'t> Iterator for TransactionRange<'t> {
-    type Item = (&'t [u8], Found<'t>);
+    type Item = (&'t [u8], Option<Found<'t>>);
 
     fn next(&mut self) -> Option<Self::Item> {
         self.step(End::Front)

@@ -9,6 +9,10 @@ use crate::rows::Column;
 
 /// An immutable schema; [`crate::Store::change_schema`] replaces it as a whole.
 pub trait Schema: Send + Sync + 'static {
+    /// What lies below the generations: one state of it, which keeps what it needs for as long as a
+    /// clone of it exists. The store carries it in its views and never looks inside.
+    type Base: Clone + Send + Sync + 'static;
+
     /// Whether commits may write to `table`.
     fn is_open(&self, table: TableId) -> bool;
 

@@ -6,7 +6,8 @@
 //!    accepted [16]. It never waits, and it never changes.
 //! 2. View first, then the watermark, then the view's last timestamp (`view`, rule 2) [1].
 //! 3. A key is looked up in the generations from the newest to the oldest; the first version at
-//!    or before the snapshot decides, a deletion too. What is pending is nobody's.
+//!    or before the snapshot decides, a deletion too. Where none does, the base decides. What is
+//!    pending is nobody's.
 
 use std::ops::Bound;
 
@@ -55,19 +56,41 @@ impl<'v> Version<'v> {
     }
 }
 
+/// What the generations say of a key.
+#[derive(Clone, Copy, Debug)]
+pub enum Lookup<'v> {
+    /// It has this version.
+    Version(Version<'v>),
+    /// It was deleted, at this timestamp.
+    Deleted(Timestamp),
+    /// Nothing: what the base says holds.
+    Below,
+}
+
+impl<'v> Lookup<'v> {
+    /// The version, if there is one above the base.
+    #[must_use]
+    pub fn version(self) -> Option<Version<'v>> {
+        match self {
+            Self::Version(version) => Some(version),
+            Self::Deleted(_) | Self::Below => None,
+        }
+    }
+}
+
 /// Reads one view as of one timestamp.
-pub struct Reader<'v, S> {
+pub struct Reader<'v, S: Schema> {
     view: &'v View<S>,
     seed: u64,
     at: Timestamp,
 }
 
-impl<S> Clone for Reader<'_, S> {
+impl<S: Schema> Clone for Reader<'_, S> {
     fn clone(&self) -> Self {
         *self
     }
 }
-impl<S> Copy for Reader<'_, S> {}
+impl<S: Schema> Copy for Reader<'_, S> {}
 
 impl<'v, S: Schema> Reader<'v, S> {
     pub(crate) fn new(view: &'v View<S>, seed: u64, at: Timestamp) -> Self {
@@ -80,25 +103,36 @@ impl<'v, S: Schema> Reader<'v, S> {
         self.at
     }
 
+    /// What lies below the generations.
+    #[must_use]
+    pub fn base(&self) -> &'v S::Base {
+        self.view.base()
+    }
+
     /// The schema.
     #[must_use]
     pub fn schema(&self) -> &'v S {
         self.view.schema()
     }
 
-    /// The key's version in this snapshot.
+    /// What the generations say of a key in this snapshot.
     #[must_use]
-    pub fn get(&self, table: TableId, key: &[u8]) -> Option<Version<'v>> {
+    pub fn get(&self, table: TableId, key: &[u8]) -> Lookup<'v> {
         let key = HashedKey::new(self.seed, table, key);
         for older in self.view.sealed() {
-            older.prefetch_bucket(key.hash);
+            older.generation().prefetch_bucket(key.hash);
         }
         self.lookup(key)
     }
 
-    fn lookup(&self, key: HashedKey<'_>) -> Option<Version<'v>> {
-        let (generation, version, at) = self.find(key)?;
-        visible(generation, version, at)
+    fn lookup(&self, key: HashedKey<'_>) -> Lookup<'v> {
+        match self.find(key) {
+            None => Lookup::Below,
+            Some((generation, version, at)) => match visible(generation, version, at) {
+                Some(version) => Lookup::Version(version),
+                None => Lookup::Deleted(at),
+            },
+        }
     }
 
     /// The deciding version, be it a deletion.
@@ -112,7 +146,7 @@ impl<'v, S: Schema> Reader<'v, S> {
 
     /// [`Reader::get`] for many keys; their cache misses overlap.
     #[must_use]
-    pub fn get_many(&self, table: TableId, keys: &[&[u8]]) -> Vec<Option<Version<'v>>> {
+    pub fn get_many(&self, table: TableId, keys: &[&[u8]]) -> Vec<Lookup<'v>> {
         let mut found = Vec::with_capacity(keys.len());
         for keys in keys.chunks(MANY) {
             let mut hashed = [None; MANY];
@@ -138,18 +172,18 @@ impl<'v, S: Schema> Reader<'v, S> {
         found
     }
 
-    /// The table's keys within the bounds with their versions, in order, from both ends.
+    /// The table's keys within the bounds of which the generations know, with their versions, in
+    /// order, from both ends.
     #[must_use]
     pub fn range(&self, table: TableId, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Range<'v> {
         Range::new(self.view.generations(), self.at, table, lower, upper)
     }
 
-    /// Whether a row of `column` belongs to this snapshot: its stamp does, and the version of its
-    /// key is the one that it came from.
+    /// When the row of `column` was committed, if that is in this snapshot. The row belongs to the
+    /// snapshot if the version of its key there has the same timestamp.
     #[must_use]
-    pub fn row_is_visible(&self, table: TableId, column: &Column, row: u64) -> bool {
-        let rows = column.rows();
-        let committed = match rows.stamp(row) {
+    pub fn row_at(&self, column: &Column, row: u64) -> Option<Timestamp> {
+        let committed = match column.rows().stamp(row) {
             Stamp::At(at) => Some(at),
             Stamp::InCell { generation, cell } => self
                 .view
@@ -158,14 +192,7 @@ impl<'v, S: Schema> Reader<'v, S> {
                 .and_then(|one| one.cell_says(cell)),
             Stamp::Empty | Stamp::Pending | Stamp::Aborted => None,
         };
-        let Some(committed) = committed.filter(|at| *at <= self.at) else {
-            return false;
-        };
-        let Some(key) = rows.key(row) else {
-            return false;
-        };
-        let found = self.find(HashedKey::new(self.seed, table, key));
-        found.is_some_and(|(_, _, at)| at == committed)
+        committed.filter(|at| *at <= self.at)
     }
 }
 

@@ -7,25 +7,29 @@
 //! 2. A generation without room is sealed by whoever finds it so; the others who found the same
 //!    see that it was done. A write set larger than a generation gets one of its own size [4].
 //! 3. Replay happens before anybody else has the store.
+//! 4. Sealed generations are merged by somebody outside (`merging`), and come back as a base.
 
 use std::sync::Arc;
 
 use vellum_base::{Decoder, TableId, Timestamp};
+use vellum_sync::Mutex;
 use vellum_sync::atomic::{AtomicU64, Ordering};
 
 use crate::arena::{Arena, Room};
+use crate::backlog::Backlog;
 use crate::commit::Scratch;
 use crate::error::{CommitError, ReplayError, SchemaError};
 use crate::gate::Gate;
 use crate::generation::{Generation, GenerationOptions, Install};
 use crate::log::{CommitLog, Durability, Prepared, Sequenced};
+use crate::merging::Merging;
 use crate::node::{Body, LargeRecord};
 use crate::redo::{Operation, Payload, decode};
-use crate::registry::Registry;
+use crate::registry::{Protection, Registry};
 use crate::schema::Schema;
 use crate::snapshot::Reader;
 use crate::vectors::VectorList;
-use crate::view::View;
+use crate::view::{Sealed, View};
 use crate::write_set::LARGE_BYTES;
 
 /// Room that replay takes from the arena at a time.
@@ -61,7 +65,7 @@ pub struct StoreStats {
     pub commits: u64,
     /// Commits refused, most of them for conflicts.
     pub conflicts: u64,
-    /// Generations, the active one included.
+    /// Generations that are not merged, the active one included.
     pub generations: usize,
     /// Bytes of keys and versions in all generations.
     pub version_bytes: usize,
@@ -99,26 +103,32 @@ pub struct Store<S: Schema> {
     registry: Registry<View<S>, Scratch>,
     gate: Gate,
     visible: Padded,
+    backlog: Backlog,
+    merging: Mutex<()>,
     log: Arc<dyn CommitLog>,
     options: StoreOptions,
 }
 
 impl<S: Schema> Store<S> {
-    /// An empty store; `last` is the greatest timestamp ever used.
+    /// A store without versions above `base`; `last` is the greatest timestamp ever used, and `base`
+    /// holds all commits up to it.
     ///
     /// # Errors
     /// If the system gives no memory.
     pub fn new(
         log: Arc<dyn CommitLog>,
         schema: S,
+        base: S::Base,
         last: Timestamp,
         options: StoreOptions,
     ) -> Result<Self, CommitError> {
         let first = new_generation(1, &options, 0)?;
         Ok(Self {
-            registry: Registry::new(View::new(first, Arc::new(schema))),
+            registry: Registry::new(View::new(first, Arc::new(schema), base)),
             gate: Gate::default(),
             visible: Padded(AtomicU64::new(last.0)),
+            backlog: Backlog::default(),
+            merging: Mutex::new(()),
             log,
             options,
         })
@@ -134,6 +144,12 @@ impl<S: Schema> Store<S> {
 
     pub(crate) fn log(&self) -> &dyn CommitLog {
         &*self.log
+    }
+
+    /// What waits to be merged.
+    #[must_use]
+    pub fn backlog(&self) -> &Backlog {
+        &self.backlog
     }
 
     pub(crate) fn seed(&self) -> u64 {
@@ -169,12 +185,60 @@ impl<S: Schema> Store<S> {
         }
         let next = new_generation(number + 1, &self.options, bytes)?;
         let last = self.visible();
+        let position = self.log.position();
         self.registry.with_current(|view| view.end_at(last));
-        self.registry.publish(|view| view.sealed_into(next));
+        self.registry
+            .publish(|view| view.sealed_into(next, last, position));
         drop(closed);
+        self.backlog.add();
         self.registry.collect();
-        active.order().freeze(active.arena());
+        // The merger does it, where there is one.
+        if !self.backlog.is_limited() {
+            active.freeze();
+        }
         Ok(())
+    }
+
+    /// The number of the generation that commits enter.
+    pub(crate) fn active_number(&self) -> u64 {
+        let pin = self.registry.pin(Protection::Exactly);
+        let number = self.registry.view(&pin).active().number();
+        self.registry.unpin(pin);
+        number
+    }
+
+    /// Seals the active generation, whatever it holds.
+    ///
+    /// # Errors
+    /// If the system gives no memory; nothing was sealed then.
+    pub fn seal_active(&self) -> Result<(), CommitError> {
+        self.seal(self.active_number(), 0)
+    }
+
+    /// The newest sealed generation, if one waits to be merged.
+    #[must_use]
+    pub fn newest_sealed(&self) -> Option<Sealed<S>> {
+        let pin = self.registry.pin(Protection::Exactly);
+        let newest = self.registry.view(&pin).sealed().first().cloned();
+        self.registry.unpin(pin);
+        newest
+    }
+
+    /// The present base.
+    #[must_use]
+    pub fn base(&self) -> S::Base {
+        let pin = self.registry.pin(Protection::Exactly);
+        let base = self.registry.view(&pin).base().clone();
+        self.registry.unpin(pin);
+        base
+    }
+
+    /// Whoever merges takes this first; waits for another one.
+    pub fn merging(&self) -> Merging<'_, S> {
+        Merging {
+            store: self,
+            _turn: self.merging.lock(),
+        }
     }
 
     /// Changes the schema without a commit: the log holds nothing of it, and no snapshot's contents
@@ -387,11 +451,10 @@ impl<S: Schema> Store<S> {
                     replay.generation.insert(active)
                 }
             };
-            if replay.room.left() < bytes {
-                match active
-                    .arena()
-                    .claim(bytes.max(REPLAY_ROOM_BYTES.min(active.arena().capacity() / 64)))
-                {
+            if replay.room.left() < bytes || active.is_overfull() {
+                let several = REPLAY_ROOM_BYTES.min(active.arena().capacity() / 64);
+                let room = active.arena().claim(bytes.max(several));
+                match room.filter(|_| !active.is_overfull()) {
                     Some(room) => replay.room = room,
                     None => {
                         let number = active.number();
@@ -400,6 +463,9 @@ impl<S: Schema> Store<S> {
                         continue;
                     }
                 }
+            }
+            if let Body::Large(record) = body {
+                active.count_large(record.value.len() + record.vectors.len());
             }
             return install_committed(active, table, key, body, at, &mut replay.room);
         }

@@ -128,15 +128,6 @@ impl<S: Schema, O: Owner<S>> Transaction<S, O> {
         Reader::new(store.registry().view(self.pin()), store.seed(), self.at)
     }
 
-    /// What stands under the key: the own write, else the snapshot's version.
-    #[must_use]
-    pub fn get(&self, table: TableId, key: &[u8]) -> Option<Found<'_>> {
-        match self.scratch.writes.get(table, key) {
-            Some(body) => Found::own(body),
-            None => self.reader().get(table, key).map(Found::committed),
-        }
-    }
-
     /// The own write to the key, if there is one; `Some(None)`: a deletion.
     #[must_use]
     pub fn own_write(&self, table: TableId, key: &[u8]) -> Option<Option<Found<'_>>> {

@@ -45,7 +45,9 @@ impl<'a> VectorList<'a> {
         Self { bytes }
     }
 
-    pub(crate) fn bytes(&self) -> &'a [u8] {
+    /// Their encoded form.
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 

@@ -1,66 +1,149 @@
 //! The view: what a snapshot reads from. Immutable but for one word, and replaced as a whole.
 //!
 //! # Rules
-//! 1. A seal or a schema change closes the gate, waits until nobody is inside, stores the last
+//! 1. Whoever replaces the view closes the gate, waits until nobody is inside, stores the last
 //!    committed timestamp into the view's `last`, and only then publishes the next view and opens
-//!    the gate again [1] [4].
+//!    the gate again [1] [4]. That goes for seals, changes of the schema and of the base alike.
 //! 2. A snapshot loads the view, then a watermark, then `last`, in this order; its timestamp is
 //!    the lesser of the two. A watermark that counts a commit made under a later view was loaded
 //!    after that view was published, so `last` is found set [1].
 //! 3. So a view holds every version that its snapshots see: those of its own generations, up to
-//!    `last`.
-//! 4. Settled may lag behind many seals, and read-only snapshots start there: a generation may
-//!    leave the views only when settled has reached its last timestamp [2]. None leaves yet.
+//!    `last`, and below them its base.
+//! 4. The base holds exactly the commits up to the last one of the newest generation that was merged
+//!    into it. A generation is merged only when settled has reached its last timestamp, and the
+//!    oldest first: no snapshot of a view starts below its base [2].
+//! 5. A merged generation leaves the view for its readers, and stays known to its writers for as long
+//!    as one of them needs it: a read-write transaction pins all views from its own onward, and so
+//!    each generation since its own view's active one is alive and found here [5].
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::ops::Bound;
+use std::sync::{Arc, Weak};
 
-use vellum_base::Timestamp;
+use vellum_base::{TableId, Timestamp};
 use vellum_sync::atomic::{AtomicU64, Ordering};
 
 use crate::generation::Generation;
+use crate::range::Range;
+use crate::schema::Schema;
+
+/// A generation that takes no more commits, and what held when it was sealed.
+pub struct Sealed<S> {
+    generation: Arc<Generation>,
+    schema: Arc<S>,
+    last: Timestamp,
+    position: u64,
+}
+
+impl<S> Sealed<S> {
+    /// The generation.
+    #[must_use]
+    pub fn generation(&self) -> &Arc<Generation> {
+        &self.generation
+    }
+
+    /// The schema at its end.
+    #[must_use]
+    pub fn schema(&self) -> &Arc<S> {
+        &self.schema
+    }
+
+    /// The last timestamp that was committed before it was sealed.
+    #[must_use]
+    pub fn last(&self) -> Timestamp {
+        self.last
+    }
+
+    /// Where the log had come to: all commits up to `last` stand before it, all others behind.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+}
+
+impl<S> Clone for Sealed<S> {
+    fn clone(&self) -> Self {
+        Self {
+            generation: Arc::clone(&self.generation),
+            schema: Arc::clone(&self.schema),
+            last: self.last,
+            position: self.position,
+        }
+    }
+}
 
 /// See the module's rules.
-pub struct View<S> {
+pub struct View<S: Schema> {
     active: Arc<Generation>,
     /// Newest first.
-    sealed: Vec<Arc<Generation>>,
+    sealed: Vec<Sealed<S>>,
+    /// Rule 5, newest first; those that nobody needs any more are gone.
+    merged: Vec<Weak<Generation>>,
+    base: S::Base,
     schema: Arc<S>,
     last: AtomicU64,
 }
 
-impl<S> View<S> {
+impl<S: Schema> View<S> {
     /// The first view of a store.
     #[must_use]
-    pub fn new(active: Arc<Generation>, schema: Arc<S>) -> Self {
+    pub fn new(active: Arc<Generation>, schema: Arc<S>, base: S::Base) -> Self {
         Self {
             active,
             sealed: Vec::new(),
+            merged: Vec::new(),
+            base,
             schema,
             last: AtomicU64::new(Timestamp::MAX.0),
         }
     }
 
-    /// The view after a seal.
+    /// The view after a seal at `last`, when the log had come to `position`.
     #[must_use]
-    pub fn sealed_into(&self, active: Arc<Generation>) -> Self {
-        let mut sealed = Vec::with_capacity(self.sealed.len() + 1);
-        sealed.push(Arc::clone(&self.active));
-        sealed.extend(self.sealed.iter().cloned());
-        Self {
-            active,
-            sealed,
+    pub fn sealed_into(&self, active: Arc<Generation>, last: Timestamp, position: u64) -> Self {
+        let newest = Sealed {
+            generation: Arc::clone(&self.active),
             schema: Arc::clone(&self.schema),
-            last: AtomicU64::new(Timestamp::MAX.0),
-        }
+            last,
+            position,
+        };
+        let mut next = self.copy();
+        next.active = active;
+        next.sealed.insert(0, newest);
+        next
     }
 
     /// The view after a schema change.
     #[must_use]
     pub fn with_schema(&self, schema: Arc<S>) -> Self {
+        let mut next = self.copy();
+        next.schema = schema;
+        next
+    }
+
+    /// The view whose base holds the generations up to number `merged` (rule 4).
+    #[must_use]
+    pub fn with_base(&self, base: S::Base, merged: u64) -> Self {
+        let mut next = self.copy();
+        next.base = base;
+        let stays = |sealed: &Sealed<S>| sealed.generation.number() > merged;
+        let left = next.sealed.partition_point(stays);
+        let leaving = next.sealed.split_off(left);
+        let leaving = leaving
+            .iter()
+            .map(|sealed| Arc::downgrade(&sealed.generation));
+        let before = next.merged.into_iter().filter(|one| one.strong_count() > 0);
+        next.merged = leaving.chain(before).collect();
+        next
+    }
+
+    fn copy(&self) -> Self {
         Self {
             active: Arc::clone(&self.active),
             sealed: self.sealed.clone(),
-            schema,
+            merged: self.merged.clone(),
+            base: self.base.clone(),
+            schema: Arc::clone(&self.schema),
             last: AtomicU64::new(Timestamp::MAX.0),
         }
     }
@@ -84,15 +167,40 @@ impl<S> View<S> {
         &self.active
     }
 
-    /// The older generations, newest first.
+    /// The older generations that are not yet merged, newest first.
     #[must_use]
-    pub fn sealed(&self) -> &[Arc<Generation>] {
+    pub fn sealed(&self) -> &[Sealed<S>] {
         &self.sealed
     }
 
-    /// All generations, newest first.
+    /// Whether a generation from number `since` on, the active one apart, makes `found` true; for
+    /// those who hold all from there on (rule 5).
+    pub(crate) fn find_since<T>(
+        &self,
+        since: u64,
+        mut found: impl FnMut(&Generation) -> Option<T>,
+    ) -> Option<T> {
+        let sealed = self.sealed.iter().map(|sealed| &sealed.generation);
+        let mut sealed = sealed.take_while(|one| one.number() >= since);
+        if let Some(found) = sealed.find_map(|one| found(one)) {
+            return Some(found);
+        }
+        let merged = self.merged.iter().filter_map(Weak::upgrade);
+        merged
+            .take_while(|one| one.number() >= since)
+            .find_map(|one| found(&one))
+    }
+
+    /// All generations that are not merged, newest first.
     pub fn generations(&self) -> impl Iterator<Item = &Generation> {
-        std::iter::once(&*self.active).chain(self.sealed.iter().map(|sealed| &**sealed))
+        let sealed = self.sealed.iter().map(|sealed| &*sealed.generation);
+        std::iter::once(&*self.active).chain(sealed)
+    }
+
+    /// What lies below the generations.
+    #[must_use]
+    pub fn base(&self) -> &S::Base {
+        &self.base
     }
 
     /// The schema.
@@ -100,4 +208,24 @@ impl<S> View<S> {
     pub fn schema(&self) -> &Arc<S> {
         &self.schema
     }
+}
+
+/// The tables of which sealed generations have keys, in order.
+#[must_use]
+pub fn tables_of<S>(sealed: &[Sealed<S>]) -> BTreeSet<TableId> {
+    let tables = sealed.iter().map(|one| one.generation.tables());
+    tables.flatten().collect()
+}
+
+/// The keys of a table in sealed generations, given oldest first, with their newest versions.
+#[must_use]
+pub fn newest_of<S>(sealed: &[Sealed<S>], table: TableId) -> Range<'_> {
+    let newest_first = sealed.iter().rev().map(|one| &*one.generation);
+    Range::new(
+        newest_first,
+        Timestamp::MAX,
+        table,
+        Bound::Unbounded,
+        Bound::Unbounded,
+    )
 }

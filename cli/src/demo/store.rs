@@ -34,9 +34,7 @@ impl DemoStore {
     pub(super) fn open(directory: &Path, dimension: usize) -> Result<Self> {
         let db = Database::open(directory)?;
         let (packages, ledger) = (db.table("packages")?, db.table("ledger")?);
-        if db.list_indexes(&packages)?.is_empty() {
-            db.create_index(&packages, COLUMN, Exact::new(dimension, METRIC))?;
-        }
+        db.create_index(&packages, COLUMN, Exact::new(dimension, METRIC))?;
         Ok(Self {
             db,
             packages,

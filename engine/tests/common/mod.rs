@@ -49,7 +49,7 @@ impl Place {
 pub(crate) fn small() -> Options {
     Options::new()
         .log_segment_bytes(1 << 20)
-        .generation_bytes(16 << 20)
+        .memory_budget(128 << 20)
 }
 
 /// Commits one record.

@@ -2,13 +2,20 @@
 //!
 //! 1. The caller owns the epoch, has noted all pages that it and earlier ones replaced, and gives all
 //!    its pages that were never written. The log is durable up to the timestamp [9].
-//! 2. Order: pages; free map and owner's bytes; sync; superblock, durably; only then do the places of
-//!    the checkpoint before come free, by its epoch's end.
+//! 2. Order: pages; free map and owner's bytes; sync; superblock, durably; the owner's note; only then
+//!    do the places of the checkpoint before come free, by its epoch's end.
 //! 3. Before the sync an error is only an error: what was written holds no live page, the map's own
 //!    places are given back, and the same checkpoint may be made again. From the sync on an error
 //!    leaves the outcome unknown (rule 5 of [`super`]); if the sync failed, no superblock is
 //!    written.
-//! 4. Others give, replace and collect meanwhile. What epochs after this one did is not in its map.
+//! 4. **The note** is the owner's: it records durably, in the log, that there is a checkpoint of this
+//!    number. As long as it has not, an opening would take the checkpoint before for the last one
+//!    if this one's superblock rotted: so that one's places stay taken, and its slots of the map
+//!    are not written over [9]. If the note fails, both checkpoints are kept, as after an unknown
+//!    outcome, and no more are made: the next would have to write over the one that the log knows.
+//! 5. Others give, replace and collect meanwhile. What epochs after this one did is not in its map.
+
+use std::io;
 
 use vellum_base::{Lsn, Timestamp};
 
@@ -30,10 +37,12 @@ pub struct Position {
 
 impl Store {
     /// Makes a checkpoint of the epoch of `of`: `pages` are those that were never written, each as
-    /// long as its place, cheapest in order of place; `meta` is handed back when it is opened.
-    /// Returns the checkpoint's number.
+    /// long as its place, cheapest in order of place; `meta` is handed back when it is opened. `note`
+    /// is called with the checkpoint's number when that is durable, and records it durably elsewhere
+    /// (rule 4); it must not ask this store for checkpoints. Returns the number.
     ///
     /// # Errors
+    /// [`PageError::Write`] where `note` failed, with its reason;
     /// [`PageError::Poisoned`]; [`PageError::Write`], [`PageError::DiskFull`], [`PageError::Read`],
     /// [`PageError::Corrupt`]: see rule 3, and [`Store::poisoned`] for which.
     pub fn checkpoint<B: AsRef<[u8]>>(
@@ -42,6 +51,7 @@ impl Store {
         of: &Alive,
         position: Position,
         meta: &[u8],
+        note: &mut dyn FnMut(u64) -> Result<(), String>,
     ) -> Result<u64, PageError> {
         let mut current = self.current.lock();
         if let Some(why) = self.poisoned() {
@@ -49,7 +59,7 @@ impl Store {
             return Err(PageError::Poisoned { why });
         }
         if of.epoch() < current.tried {
-            let invalid = std::io::ErrorKind::InvalidInput.into();
+            let invalid = io::ErrorKind::InvalidInput.into();
             return Err(write_error(&invalid, || {
                 "a checkpoint of an earlier epoch than the last one's".to_owned()
             }));
@@ -74,8 +84,9 @@ impl Store {
             steps: prepared.steps,
             ..current.superblock.clone()
         };
-        if let Err(error) = self.make_durable(&superblock) {
-            // Rule 5 of the store: either may be what the next opening finds.
+        let durable = self.make_durable(&superblock);
+        if let Err(error) = durable.and_then(|()| noted(superblock.sequence, note)) {
+            // Rule 5 of the store: either may be what the next opening finds. Rule 4.
             current.durable.push(of.clone());
             self.poison(&error);
             return Err(error);
@@ -112,4 +123,12 @@ impl Store {
         // Set once: the first failure is the cause.
         let _ = self.poisoned.set(error.to_string());
     }
+}
+
+fn noted(sequence: u64, note: &mut dyn FnMut(u64) -> Result<(), String>) -> Result<(), PageError> {
+    note(sequence).map_err(|why| {
+        write_error(&io::Error::other(why), || {
+            format!("a note that there is checkpoint {sequence}")
+        })
+    })
 }

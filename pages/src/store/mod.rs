@@ -9,9 +9,10 @@
 //!    given again before the next one is durable, and those made and replaced in between are, at
 //!    once [9].
 //! 4. **A checkpoint** writes pages, free map and the owner's bytes, syncs, and writes the older of the
-//!    two superblocks durably, in this order (the module `checkpoint`).
-//! 5. **After a failed sync or durable write** nothing is known of what the disk holds: the store makes
-//!    no more checkpoints, and gives no place again that either of the two states may name. Nothing
+//!    two superblocks durably, in this order, and has its owner note that durably [9] (the module
+//!    `checkpoint`).
+//! 5. **After a failed sync, durable write or note** it is not known what the next opening takes: the
+//!    store makes no more checkpoints, and gives no place again that either of the two states may name. Nothing
 //!    is synced a second time. Reads go on; what was written since the last good sync and is in no
 //!    frame may read as damaged.
 //! 6. Mutexes: `current` is held through a checkpoint, `space` for one place or one preparation; a
@@ -36,7 +37,7 @@ use crate::superblock::Superblock;
 use crate::{Epoch, PageError, PageRef};
 
 pub use checkpoint::Position;
-pub use open::{Found, Opening};
+pub use open::{Found, Opening, is_pages_file};
 pub use verify::SpaceReport;
 
 /// Places freed under one hold of the mutex.

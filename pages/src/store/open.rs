@@ -24,14 +24,20 @@ use crate::state::{Alive, Living};
 use crate::superblock::{self, SLOTS, Superblock};
 use crate::{Epoch, PageError};
 
+/// Whether a file of this name is the store's.
+#[must_use]
+pub fn is_pages_file(name: &str) -> bool {
+    name == FILE_NAME || name == NEW_NAME
+}
+
 /// The name of a file that is being made.
 const NEW_NAME: &str = "pages-new.tmp";
 
 /// How to open.
 #[derive(Clone, Copy, Debug)]
 pub struct Opening {
-    /// The database's number.
-    pub database: [u8; 16],
+    /// The database's number; `None`: the file says it, or, where it is made, it is drawn.
+    pub database: Option<[u8; 16]>,
     /// The number of a checkpoint that is known to have been durable, from the log: an older one is
     /// damage.
     pub at_least: Option<u64>,
@@ -42,6 +48,8 @@ pub struct Opening {
 /// What was found.
 #[derive(Clone, Debug)]
 pub struct Found {
+    /// The database's number.
+    pub database: [u8; 16],
     /// The checkpoint's number.
     pub sequence: u64,
     /// Where it stands among the commits.
@@ -85,6 +93,7 @@ impl Store {
         let alive = living.begin(superblock.epoch);
         let alive = alive.ok_or_else(|| damage(superblock.offset(), "an epoch that cannot be"))?;
         let found = Found {
+            database: superblock.database,
             sequence: superblock.sequence,
             position: Position {
                 timestamp: superblock.timestamp,
@@ -141,8 +150,9 @@ fn missing(disk: &dyn Disk, opening: &Opening) -> Result<Arc<dyn File>, PageErro
             FILE_NAME.to_owned()
         }));
     }
-    create(disk, opening.database)
-        .map_err(|error| write_error(&error, || "a new file of pages".to_owned()))
+    let drawn = || u128::from(random_u64()) | u128::from(random_u64()) << 64;
+    let database = opening.database.unwrap_or_else(|| drawn().to_le_bytes());
+    create(disk, database).map_err(|error| write_error(&error, || "a new file of pages".to_owned()))
 }
 
 /// Rule 1.

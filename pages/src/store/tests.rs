@@ -10,7 +10,7 @@ use crate::{PageKind, PageSize, TreeId};
 
 fn opening(at_least: Option<u64>) -> Opening {
     Opening {
-        database: [1; 16],
+        database: Some([1; 16]),
         at_least,
         read_only: false,
     }
@@ -41,7 +41,7 @@ fn checkpoint(store: &Store, of: &Alive, pages: &[PageRef], meta: &[u8]) -> Resu
         timestamp: Timestamp(of.epoch().0),
         lsn: Lsn(7),
     };
-    store.checkpoint(images, of, position, meta)
+    store.checkpoint(images, of, position, meta, &mut |_| Ok(()))
 }
 
 #[test]
@@ -264,4 +264,66 @@ fn an_earlier_epoch_is_not_written_after_a_later_one() {
         Err(PageError::Write { .. })
     ));
     assert_eq!((store.poisoned(), store.durable().1), (None, Epoch(2)));
+}
+
+/// One checkpoint that was noted, and epoch 2, which replaces its page.
+fn one_and_two(sim: &SimDisk) -> (Store, PageRef, Alive) {
+    let (store, _) = open(sim);
+    let at = store.allocate(2, Epoch(1)).unwrap();
+    let one = store.begin(Epoch(1)).unwrap();
+    checkpoint(&store, &one, &[at], b"1").unwrap();
+    store.replaced(at, Epoch(1), Epoch(2));
+    let two = store.begin(Epoch(2)).unwrap();
+    (store, at, two)
+}
+
+#[test]
+fn a_checkpoint_is_noted_when_it_is_durable_and_before_its_predecessor_goes() {
+    let sim = SimDisk::new(9);
+    let (store, at, two) = one_and_two(&sim);
+    let before = store.stats().space.used;
+    let own = store.space.lock().own().to_vec();
+    let mut noted = Vec::new();
+    let none = std::iter::empty::<(PageRef, Vec<u8>)>();
+    let mut note = |sequence| {
+        noted.push(sequence);
+        assert_eq!(open(&sim).1.sequence, sequence, "it is there");
+        // Nothing of the one before comes free yet.
+        assert_eq!(store.collect(|at| panic!("{at:?}")).unwrap(), 0);
+        assert!(store.stats().space.used > before);
+        let mut space = store.space.lock();
+        assert!(own.iter().all(|at| space.free(&store.file, *at).is_ok()));
+        Err("only looking".to_owned())
+    };
+    store
+        .checkpoint(none, &two, Position::default(), b"2", &mut note)
+        .unwrap_err();
+    assert_eq!(noted, [3]);
+    store.file().read(at, PageSize::K8, &mut [0; 8192]).unwrap();
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_noted_keeps_its_predecessor() {
+    let sim = SimDisk::new(10);
+    let (store, at, two) = one_and_two(&sim);
+    let none = std::iter::empty::<(PageRef, Vec<u8>)>;
+    let mut note = |_| Err("the log is full".to_owned());
+    let error = store.checkpoint(none(), &two, Position::default(), b"2", &mut note);
+    let error = error.unwrap_err();
+    assert!(matches!(error, PageError::Write { .. }), "{error}");
+    assert!(error.to_string().contains("the log is full"), "{error}");
+    let newer = store.allocate(2, Epoch(3)).unwrap();
+    let three = store.begin(Epoch(3)).unwrap();
+    drop(two);
+    assert_eq!(store.collect(|at| panic!("{at:?}")).unwrap(), 0);
+    let again = checkpoint(&store, &three, &[newer], b"3");
+    assert!(matches!(again, Err(PageError::Poisoned { .. })));
+    drop((store, three));
+    // The newer superblock rots: the log knows the older one, and all of that is there.
+    let file = sim.open(FILE_NAME, OpenMode::Write).unwrap();
+    file.write_at(&[0; 4096], 4096).unwrap();
+    let (store, found) = Store::open(&sim, opening(Some(2))).unwrap();
+    assert_eq!(found.meta.as_deref(), Some(&b"1"[..]));
+    store.file().read(at, PageSize::K8, &mut [0; 8192]).unwrap();
+    assert!(store.verify_space([at]).unwrap().is_clean());
 }

@@ -39,19 +39,22 @@ fn the_newer_valid_one_counts() {
     let (a, b) = (superblock(4), superblock(5));
     assert_eq!((a.offset(), b.offset()), (0, 4096));
     let file = file_with(&[&a, &b]);
-    assert_eq!(newest(&*file, DATABASE, None).unwrap(), b);
-    assert_eq!(newest(&*file, DATABASE, Some(5)).unwrap(), b);
+    assert_eq!(newest(&*file, Some(DATABASE), None).unwrap(), b);
+    assert_eq!(newest(&*file, Some(DATABASE), Some(5)).unwrap(), b);
     superblock(6).write(&*file).unwrap();
-    assert_eq!(newest(&*file, DATABASE, Some(5)).unwrap(), superblock(6));
+    assert_eq!(
+        newest(&*file, Some(DATABASE), Some(5)).unwrap(),
+        superblock(6)
+    );
     // Its writing was interrupted, at any byte.
     for bytes in [0, 1, 8, 64, 103, 104, 111] {
         let file = file_with(&[&a, &b]);
         file.write_at(&superblock(6).encode()[..bytes], 0).unwrap();
-        let found = newest(&*file, DATABASE, Some(5)).unwrap();
+        let found = newest(&*file, Some(DATABASE), Some(5)).unwrap();
         assert_eq!(found, b, "{bytes}");
     }
     let file = file_with(&[&superblock(1)]);
-    assert_eq!(newest(&*file, DATABASE, None).unwrap(), superblock(1));
+    assert_eq!(newest(&*file, Some(DATABASE), None).unwrap(), superblock(1));
 }
 
 #[test]
@@ -62,8 +65,8 @@ fn an_older_state_than_is_known_is_damage() {
         let mut block = b.encode();
         block[byte] ^= 0x10;
         file.write_at(&block, b.offset()).unwrap();
-        assert_eq!(newest(&*file, DATABASE, None).unwrap(), a);
-        let refused = newest(&*file, DATABASE, Some(5)).unwrap_err();
+        assert_eq!(newest(&*file, Some(DATABASE), None).unwrap(), a);
+        let refused = newest(&*file, Some(DATABASE), Some(5)).unwrap_err();
         let PageError::Corrupt(damage) = refused else {
             panic!("{refused}");
         };
@@ -73,7 +76,7 @@ fn an_older_state_than_is_known_is_damage() {
 }
 
 fn refusal(file: &Arc<dyn File>) -> PageError {
-    newest(&**file, DATABASE, None).unwrap_err()
+    newest(&**file, Some(DATABASE), None).unwrap_err()
 }
 
 #[test]

@@ -141,7 +141,7 @@ pub(crate) fn open(disk: &dyn Disk, at_least: Option<u64>) -> Result<(Store, Fou
     Store::open(
         disk,
         Opening {
-            database: DATABASE,
+            database: Some(DATABASE),
             at_least,
             read_only: false,
         },
@@ -316,12 +316,18 @@ impl<'a> Owner<'a> {
             .collect();
         let pages = dirty.iter().map(|page| (page.at, page.stored()));
         let meta = encode(&self.pages, padding);
-        let made = self.store.checkpoint(pages, &self.alive, position, &meta);
+        // Once the log knows of it, an older one is damage.
+        let (sim, acknowledged) = (self.sim, &mut self.acknowledged);
+        let mut note = |sequence| {
+            sim.mark(mark(number, true));
+            *acknowledged = Some(sequence);
+            Ok(())
+        };
+        let made = self
+            .store
+            .checkpoint(pages, &self.alive, position, &meta, &mut note);
         self.store.replaced(early.at, next, next);
-        let sequence = made?;
-        assert_eq!(sequence, self.attempts[number].sequence);
-        self.sim.mark(mark(number, true));
-        self.acknowledged = Some(sequence);
+        assert_eq!(made?, self.attempts[number].sequence);
         for page in dirty {
             self.dirty.remove(&page.at);
         }

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod common;
+mod merging;
 mod order;
 mod settling;
 mod snapshots;

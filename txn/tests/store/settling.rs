@@ -3,7 +3,7 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::common::{Columns, Snap, TABLE, begin, snapshot};
+use crate::common::{Base, Columns, Snap, TABLE, begin, live, read, snapshot};
 use vellum_base::Timestamp;
 use vellum_sync::Mutex;
 use vellum_sync::atomic::{AtomicU64, Ordering};
@@ -35,6 +35,10 @@ impl CommitLog for Lagging {
         Ok(Some(*last))
     }
 
+    fn position(&self) -> u64 {
+        self.last.lock().0
+    }
+
     fn settled(&self) -> Timestamp {
         Timestamp(self.settled.load(Ordering::Acquire))
     }
@@ -45,10 +49,11 @@ impl CommitLog for Lagging {
 }
 
 fn value(snapshot: &Snap) -> Option<Vec<u8>> {
-    let by_get = snapshot.reader().get(TABLE, b"k");
-    let mut all = snapshot
+    let by_get = snapshot.reader().get(TABLE, b"k").version();
+    let range = snapshot
         .reader()
         .range(TABLE, Bound::Included(b"k"), Bound::Included(b"k"));
+    let mut all = live(range);
     let by_range = all.next().map(|(_, version)| version.value().to_vec());
     assert_eq!(by_get.map(|version| version.value().to_vec()), by_range);
     by_range
@@ -65,14 +70,19 @@ fn a_snapshot_at_settled_finds_its_version_behind_any_number_of_seals() {
         ..StoreOptions::default()
     };
     let columns = Columns::default();
-    let store = Store::new(log.clone(), columns, Timestamp::ZERO, options).unwrap();
+    let store = Store::new(
+        log.clone(),
+        columns,
+        Base::default(),
+        Timestamp::ZERO,
+        options,
+    )
+    .unwrap();
     let db = Arc::new(store);
     for number in 1u64..=500 {
         let mut txn = begin(&db);
         // A read-write transaction builds on what is visible, settled or not.
-        let seen = txn
-            .get(TABLE, b"k")
-            .map(|found| found.value()[..8].to_vec());
+        let seen = read(txn.reader(), b"k").map(|value| value[..8].to_vec());
         assert_eq!(
             seen,
             (number > 1).then(|| (number - 1).to_le_bytes().to_vec())

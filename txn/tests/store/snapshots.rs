@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use crate::common::{Db, Snap, TABLE, begin, commit, snapshot, store};
+use crate::common::{Db, Snap, TABLE, begin, commit, live, read, snapshot, store};
 use vellum_base::{TableId, Timestamp};
 use vellum_txn::CommitError;
 
@@ -14,10 +14,7 @@ fn put(db: &Db, key: &[u8], value: &[u8]) -> Result<Timestamp, CommitError> {
 }
 
 fn get(snapshot: &Snap, key: &[u8]) -> Option<Vec<u8>> {
-    snapshot
-        .reader()
-        .get(TABLE, key)
-        .map(|version| version.value().to_vec())
+    read(snapshot.reader(), key)
 }
 
 #[test]
@@ -120,12 +117,14 @@ fn snapshots_and_ranges_hold_over_many_seals() {
         let all = snapshot
             .reader()
             .range(TABLE, Bound::Unbounded, Bound::Unbounded);
-        let seen: Vec<_> = all.map(|(k, v)| (k.to_vec(), v.value().to_vec())).collect();
+        let seen: Vec<_> = live(all)
+            .map(|(k, v)| (k.to_vec(), v.value().to_vec()))
+            .collect();
         assert!(seen.iter().map(|(k, v)| (k, v)).eq(model.iter()));
         let back = snapshot
             .reader()
-            .range(TABLE, Bound::Unbounded, Bound::Unbounded)
-            .rev();
+            .range(TABLE, Bound::Unbounded, Bound::Unbounded);
+        let back = live(back).rev();
         assert!(
             back.map(|(k, _)| k.to_vec())
                 .eq(model.keys().rev().cloned())
@@ -138,7 +137,8 @@ fn snapshots_and_ranges_hold_over_many_seals() {
         let expected =
             model.range::<[u8], _>((Bound::Excluded(&low[..]), Bound::Included(&high[..])));
         assert!(
-            part.map(|(k, _)| k.to_vec())
+            live(part)
+                .map(|(k, _)| k.to_vec())
                 .eq(expected.map(|(k, _)| k.clone()))
         );
         for key in 0u32..97 {
@@ -151,7 +151,8 @@ fn snapshots_and_ranges_hold_over_many_seals() {
         let keys: Vec<&[u8]> = keys.iter().map(|key| &key[..]).collect();
         let many = snapshot.reader().get_many(TABLE, &keys);
         for (key, found) in keys.iter().zip(many) {
-            assert_eq!(found.map(|v| v.value().to_vec()).as_ref(), model.get(*key));
+            let found = found.version().map(|v| v.value().to_vec());
+            assert_eq!(found.as_ref(), model.get(*key));
         }
     }
 }
@@ -170,7 +171,7 @@ fn a_transaction_reads_its_own_writes_together_with_its_snapshot() {
     txn.put(TableId(2), b"d", b"elsewhere", &[]).unwrap();
     let all: Vec<_> = txn
         .range(TABLE, Bound::Unbounded, Bound::Unbounded)
-        .map(|(key, found)| (key.to_vec(), found.at().is_some()))
+        .filter_map(|(key, found)| Some((key.to_vec(), found?.at().is_some())))
         .collect();
     let expected = [("a", true), ("b", false), ("c", false), ("g", true)];
     assert!(
@@ -178,8 +179,9 @@ fn a_transaction_reads_its_own_writes_together_with_its_snapshot() {
             .map(|(k, c)| (&k[..], *c))
             .eq(expected.iter().map(|(k, c)| (k.as_bytes(), *c)))
     );
-    let mut both = txn.range(TABLE, Bound::Unbounded, Bound::Unbounded);
-    let key = |item: Option<(&[u8], vellum_txn::Found<'_>)>| item.map(|(key, _)| key[0]);
+    let both = txn.range(TABLE, Bound::Unbounded, Bound::Unbounded);
+    let mut both = both.filter(|(_, found)| found.is_some());
+    let key = |item: Option<(&[u8], Option<vellum_txn::Found<'_>>)>| item.map(|(key, _)| key[0]);
     assert_eq!(key(both.next_back()), Some(b'g'));
     assert_eq!(key(both.next()), Some(b'a'));
     assert_eq!(key(both.next_back()), Some(b'c'));
@@ -187,10 +189,13 @@ fn a_transaction_reads_its_own_writes_together_with_its_snapshot() {
     assert_eq!(key(both.next()), None);
     assert_eq!(key(both.next_back()), None);
     drop(both);
-    assert!(txn.get(TABLE, b"e").is_none());
+    assert!(matches!(txn.own_write(TABLE, b"e"), Some(None)));
     assert_eq!(
-        txn.get(TABLE, b"a").map(|found| found.at()),
-        Some(Some(Timestamp(1)))
+        txn.reader()
+            .get(TABLE, b"a")
+            .version()
+            .map(|found| found.at()),
+        Some(Timestamp(1))
     );
 }
 
@@ -215,7 +220,7 @@ fn write_sets_of_every_size_keep_one_write_for_each_key() {
             .reader()
             .range(TABLE, Bound::Unbounded, Bound::Unbounded);
         assert_eq!(
-            all.inspect(|(_, v)| assert_eq!(v.at(), at)).count(),
+            live(all).inspect(|(_, v)| assert_eq!(v.at(), at)).count(),
             count as usize
         );
         for n in 0..count {

@@ -3,7 +3,7 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::common::{TABLE, Txn, begin, commit, snapshot, store};
+use crate::common::{TABLE, Txn, begin, commit, live, read, snapshot, store};
 use vellum_sync::atomic::{AtomicBool, Ordering};
 use vellum_sync::thread;
 use vellum_txn::CommitError;
@@ -38,7 +38,7 @@ fn money_moves_and_never_appears_or_vanishes() {
                     let to = (state >> 16) % ACCOUNTS;
                     let mut txn = begin(&db);
                     let read = |txn: &Txn, account: u32| {
-                        balance(txn.get(TABLE, &account.to_be_bytes()).unwrap().value())
+                        balance(&read(txn.reader(), &account.to_be_bytes()).unwrap())
                     };
                     if from != to {
                         let (a, b) = (read(&txn, from) - 1, read(&txn, to) + 1);
@@ -67,10 +67,10 @@ fn money_moves_and_never_appears_or_vanishes() {
                     let snapshot = snapshot(&db);
                     let reader = snapshot.reader();
                     let gets: i64 = (0..ACCOUNTS)
-                        .map(|a| balance(reader.get(TABLE, &a.to_be_bytes()).unwrap().value()))
+                        .map(|a| balance(&read(reader, &a.to_be_bytes()).unwrap()))
                         .sum();
                     assert_eq!(gets, 100 * i64::from(ACCOUNTS));
-                    let all = reader.range(TABLE, Bound::Unbounded, Bound::Unbounded);
+                    let all = live(reader.range(TABLE, Bound::Unbounded, Bound::Unbounded));
                     let (count, sum) = all.fold((0u64, 0), |(n, sum), (_, v)| {
                         (n + 1, sum + balance(v.value()))
                     });

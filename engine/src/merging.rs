@@ -1,0 +1,315 @@
+//! Merging what was committed into pages, and checkpoints of them.
+//!
+//! Rules:
+//!
+//! 1. A merge takes all sealed generations that may be merged, each key's newest version once, and
+//!    makes one epoch of the base of them; only whole epochs are ever seen [13].
+//! 2. Trees of tables that were dropped at the epoch's end are given up with it.
+//! 3. An epoch carries what a checkpoint of it keeps: the catalog at its end, the roots, and where the
+//!    log goes on.
+//! 4. A checkpoint comes after the log is durable to its end, and before its number is in the log, as
+//!    durably; only then are places of the one before given again, and the log is cut [9].
+//! 5. After an error everything is as it was; what was not merged stays in memory.
+//! 6. The merger is a thread of the database: it merges what was sealed, makes a checkpoint when some
+//!    bytes were merged or some time has passed, and ends with the database. Without it,
+//!    who asks for a checkpoint does all of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use vellum_base::{Lsn, TableId, Timestamp};
+use vellum_pages::base::{TREE_PAGE, Work};
+use vellum_pages::state::State;
+use vellum_pages::tree::node::{Body, Update, must_be_large};
+use vellum_pages::tree::{Root, Tree};
+use vellum_sync::clock;
+use vellum_sync::thread::{Builder, JoinHandle};
+use vellum_txn::{CommitLog, Durability, LogError, SchemaError, Sealed, Store, Version, Wake};
+
+use crate::catalog::Catalog;
+use crate::change::Change;
+use crate::error::{Error, Result};
+use crate::log::Log;
+use crate::paged::{Paged, Roots, TableTree, tree_of};
+
+/// Updates that are merged into a tree at once.
+const MERGED_AT_ONCE: usize = 64 << 10;
+
+/// A checkpoint is made when it is older than this and something was committed since.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
+
+/// How soon a merge that failed is tried again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// What merging needs of a database.
+#[derive(Clone)]
+pub(crate) struct Merger {
+    pub(crate) store: Arc<Store<Catalog>>,
+    pub(crate) log: Arc<Log>,
+    /// So much is merged between two checkpoints.
+    pub(crate) checkpoint_bytes: u64,
+}
+
+impl Merger {
+    /// Merges what may be merged; returns how many bytes of memory that was.
+    fn merge(&self) -> Result<u64> {
+        let merging = self.store.merging();
+        let sealed = merging.sealed();
+        let Some(newest) = sealed.last() else {
+            return Ok(0);
+        };
+        sealed.iter().for_each(|one| one.generation().freeze());
+        let before = self.store.base();
+        let work = before.pages().work();
+        let trees = merge_tables(&before, &sealed, &work)?;
+        let root = |table: TableId| {
+            let tree = trees.get(table.0 as usize).and_then(Option::as_ref);
+            tree.map_or(Root::EMPTY, |tree| tree.root)
+        };
+        let meta = newest.schema().save(root).encode();
+        let alive = work.publish().map_err(Error::from_page)?;
+        let roots = Roots::of(trees, Lsn(newest.position()), meta);
+        let state = State::new(alive, newest.last(), Arc::new(roots));
+        let base = Paged::new(before.pages().clone(), state);
+        let number = newest.generation().number();
+        merging.rebase(base, number);
+        drop(merging);
+        before.pages().collect().map_err(Error::from_page)?;
+        let bytes = sealed
+            .iter()
+            .map(|one| one.generation().bytes_used() as u64);
+        Ok(bytes.sum())
+    }
+
+    /// Makes a checkpoint of the present base, unless it is that of the last one.
+    fn write(&self) -> Result<()> {
+        let base = self.store.base();
+        let pages = base.pages();
+        let (_, durable, _, _) = pages.store().durable();
+        if durable == base.state().epoch() || self.log.wal().is_none() {
+            return Ok(());
+        }
+        // Rule 4.
+        self.log.sync().map_err(Error::from_log)?;
+        let position = base.position();
+        let mut note = |sequence| self.note(sequence).map_err(|error| error.to_string());
+        pages
+            .checkpoint(
+                base.state().alive(),
+                position,
+                &base.roots().meta,
+                &mut note,
+            )
+            .map_err(Error::from_page)?;
+        self.log
+            .truncate_before(position.lsn)
+            .map_err(Error::from_log)?;
+        pages.collect().map_err(Error::from_page)?;
+        Ok(())
+    }
+
+    /// Tells the log, durably, that a checkpoint stands.
+    fn note(&self, sequence: u64) -> Result<()> {
+        let change = Change::Checkpoint { sequence };
+        let noted = self
+            .store
+            .change_schema(&change.encode(), Durability::Sync, |reader, at| {
+                let settled = reader.at();
+                let schema = reader.schema();
+                schema.apply(change.clone(), at, settled, |_, _| Ok(()))
+            });
+        match noted {
+            Ok(_) => Ok(()),
+            Err(SchemaError::Commit(vellum_txn::CommitError::Log(error))) => {
+                Err(Error::from_log(error))
+            }
+            Err(_) => Err(Error::Poisoned(
+                "a checkpoint could not be noted".to_owned(),
+            )),
+        }
+    }
+
+    /// Merges all that was committed so far, and makes a checkpoint of it.
+    pub(crate) fn checkpoint(&self) -> Result<()> {
+        self.store
+            .seal_active()
+            .map_err(|error| Error::OutOfMemory(error.to_string()))?;
+        self.settle_sealed()?;
+        self.merge()?;
+        self.write()
+    }
+
+    /// Starts the thread (rule 6).
+    pub(crate) fn start(self, limit: usize) -> Result<JoinHandle<()>> {
+        self.store.backlog().limit_to(limit);
+        let thread = Builder::new()
+            .name("vellum-merger")
+            .spawn(move || self.run());
+        thread.map_err(|error| Error::OutOfMemory(format!("starting a thread: {error}")))
+    }
+
+    fn run(&self) {
+        let _ended = Ended(&self.store);
+        let mut since = Since::now(self);
+        let mut wait = CHECKPOINT_EVERY;
+        while self.store.backlog().wait_for_work(wait) != Wake::End {
+            wait = CHECKPOINT_EVERY;
+            match self.turn(&mut since) {
+                Ok(()) | Err(Error::Closed) => {}
+                Err(error) => {
+                    self.store.backlog().fail(match error {
+                        Error::DiskFull(what) => LogError::DiskFull(what),
+                        error => LogError::Poisoned(error.to_string()),
+                    });
+                    wait = RETRY_AFTER;
+                }
+            }
+        }
+    }
+
+    /// One round.
+    fn turn(&self, since: &mut Since) -> Result<()> {
+        let is_late = clock::now().saturating_sub(since.at) >= CHECKPOINT_EVERY;
+        if is_late && self.log.position() > since.position {
+            self.checkpoint()?;
+            *since = Since::now(self);
+            return Ok(());
+        }
+        self.settle_sealed()?;
+        since.merged += self.merge()?;
+        if since.merged >= self.checkpoint_bytes {
+            self.write()?;
+            *since = Since::now(self);
+        }
+        Ok(())
+    }
+
+    /// Waits until all that is sealed may be merged.
+    fn settle_sealed(&self) -> Result<()> {
+        let Some(newest) = self.store.newest_sealed() else {
+            return Ok(());
+        };
+        self.log.request_flush();
+        let settled = self.log.wait_settled(newest.last());
+        settled.map_err(Error::from_log)
+    }
+}
+
+/// What happened since the last checkpoint.
+struct Since {
+    at: Duration,
+    position: u64,
+    /// Bytes of generations.
+    merged: u64,
+}
+
+impl Since {
+    fn now(merger: &Merger) -> Self {
+        Self {
+            at: clock::now(),
+            position: merger.log.position(),
+            merged: 0,
+        }
+    }
+}
+
+/// Committers wait for nobody who is not there, however the thread ends.
+struct Ended<'a>(&'a Store<Catalog>);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.backlog().end();
+    }
+}
+
+/// Rules 1 and 2.
+fn merge_tables(
+    before: &Paged,
+    sealed: &[Sealed<Catalog>],
+    work: &Work<'_>,
+) -> Result<Vec<Option<TableTree>>> {
+    let mut trees = before.roots().trees();
+    let Some(newest) = sealed.last() else {
+        return Ok(trees);
+    };
+    let is_live = |table| vellum_txn::Schema::is_open(&**newest.schema(), table);
+    for table in vellum_txn::tables_of(sealed) {
+        if !is_live(table) {
+            continue;
+        }
+        let place = table.0 as usize;
+        if trees.len() <= place {
+            trees.resize(place + 1, None);
+        }
+        let tree = trees[place].take().unwrap_or_else(|| TableTree {
+            tree: before.pages().tree(tree_of(table)),
+            root: Root::EMPTY,
+        });
+        let root = merge_table(&tree, sealed, table, work)?;
+        trees[place] = Some(TableTree { root, ..tree });
+    }
+    for (place, tree) in trees.iter_mut().enumerate() {
+        if !is_live(TableId(place as u32))
+            && let Some(gone) = tree.take()
+        {
+            let dropped = work.drop_tree(&gone.tree, &gone.root);
+            dropped.map_err(Error::from_page)?;
+        }
+    }
+    Ok(trees)
+}
+
+fn merge_table(
+    table: &TableTree,
+    sealed: &[Sealed<Catalog>],
+    id: TableId,
+    work: &Work<'_>,
+) -> Result<Root> {
+    let mut root = table.root;
+    let mut updates = Vec::with_capacity(MERGED_AT_ONCE.min(4096));
+    for (key, version) in vellum_txn::newest_of(sealed, id) {
+        updates.push(update(&table.tree, key, version, work)?);
+        if updates.len() == MERGED_AT_ONCE {
+            root = merge_some(&table.tree, &root, &updates, work)?;
+            updates.clear();
+        }
+    }
+    merge_some(&table.tree, &root, &updates, work)
+}
+
+fn merge_some(tree: &Tree, root: &Root, updates: &[Update<'_>], work: &Work<'_>) -> Result<Root> {
+    let (root, merged) = tree.merge(root, updates, work).map_err(Error::from_page)?;
+    for large in &merged.dropped {
+        let dropped = work.drop_large(tree.id(), large);
+        dropped.map_err(Error::from_page)?;
+    }
+    Ok(root)
+}
+
+fn update<'v>(
+    tree: &Tree,
+    key: &'v [u8],
+    version: Option<Version<'v>>,
+    work: &Work<'_>,
+) -> Result<Update<'v>> {
+    let Some(version) = version else {
+        return Ok(Update {
+            key,
+            at: Timestamp::ZERO,
+            body: None,
+        });
+    };
+    let (value, vectors) = (version.value(), version.vectors().bytes());
+    let body = match must_be_large(TREE_PAGE, key.len(), value.len(), vectors.len()) {
+        false => Body::Inline { value, vectors },
+        true => {
+            let large = work.write_large(tree.id(), value, vectors);
+            Body::Large(large.map_err(Error::from_page)?)
+        }
+    };
+    Ok(Update {
+        key,
+        at: version.at(),
+        body: Some(body),
+    })
+}

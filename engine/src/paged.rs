@@ -1,0 +1,197 @@
+//! The base as a view carries it: the records of all tables up to one commit, in pages.
+//!
+//! Rules:
+//!
+//! 1. A clone keeps the state's pages for as long as it exists; whoever borrows from a view may so
+//!    borrow pages, which stay in memory while their guards do.
+//! 2. A table's tree has the table's number and one more: zero is nobody's.
+//! 3. A tree that is not there is empty: tables get theirs with their first merge.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use vellum_base::{Lsn, TableId, Timestamp};
+use vellum_pages::base::Base;
+use vellum_pages::pool::Hint;
+use vellum_pages::state::State;
+use vellum_pages::store::Position;
+use vellum_pages::tree::{Found, Root, Tree, TreeRange};
+use vellum_pages::{PageError, TreeId};
+
+use crate::error::{Error, Result};
+use crate::record::StoredRecord;
+
+/// See the module's rules.
+#[derive(Clone)]
+pub(crate) struct Paged {
+    pages: Arc<Base>,
+    state: State<Roots>,
+}
+
+/// What a state consists of.
+#[derive(Default)]
+pub(crate) struct Roots {
+    /// By the table's number (rule 3).
+    trees: Vec<Option<TableTree>>,
+    /// Behind the log's last record that it holds.
+    pub(crate) position: Lsn,
+    /// Catalog and roots as a checkpoint keeps them (`saved`).
+    pub(crate) meta: Vec<u8>,
+}
+
+/// A table's tree in one state.
+#[derive(Clone)]
+pub(crate) struct TableTree {
+    pub(crate) tree: Tree,
+    pub(crate) root: Root,
+}
+
+/// Rule 2.
+pub(crate) fn tree_of(table: TableId) -> TreeId {
+    TreeId(table.0 + 1)
+}
+
+impl Roots {
+    pub(crate) fn get(&self, table: TableId) -> Option<&TableTree> {
+        self.trees.get(table.0 as usize)?.as_ref()
+    }
+
+    /// The same trees, to be changed.
+    pub(crate) fn trees(&self) -> Vec<Option<TableTree>> {
+        self.trees.clone()
+    }
+
+    pub(crate) fn of(trees: Vec<Option<TableTree>>, position: Lsn, meta: Vec<u8>) -> Self {
+        Self {
+            trees,
+            position,
+            meta,
+        }
+    }
+}
+
+impl Paged {
+    pub(crate) fn new(pages: Arc<Base>, state: State<Roots>) -> Self {
+        Self { pages, state }
+    }
+
+    pub(crate) fn pages(&self) -> &Arc<Base> {
+        &self.pages
+    }
+
+    pub(crate) fn state(&self) -> &State<Roots> {
+        &self.state
+    }
+
+    pub(crate) fn roots(&self) -> &Roots {
+        self.state.roots()
+    }
+
+    /// Where it stands among the commits.
+    pub(crate) fn position(&self) -> Position {
+        Position {
+            timestamp: self.state.timestamp(),
+            lsn: self.roots().position,
+        }
+    }
+
+    /// The record of a key.
+    #[inline]
+    pub(crate) fn get(&self, table: TableId, key: &[u8]) -> Result<Option<StoredRecord<'_>>> {
+        let Some(table) = self.roots().get(table) else {
+            return Ok(None);
+        };
+        match table.tree.get(&table.root, key) {
+            Ok(None) => Ok(None),
+            Ok(Some(found)) => self.record(found).map(Some),
+            Err(error) => Err(Error::from_page(error)),
+        }
+    }
+
+    /// Those of many keys.
+    pub(crate) fn get_many(
+        &self,
+        table: TableId,
+        keys: &[&[u8]],
+    ) -> Result<Vec<Option<StoredRecord<'_>>>> {
+        let Some(table) = self.roots().get(table) else {
+            return Ok(keys.iter().map(|_| None).collect());
+        };
+        let found = table.tree.get_many(&table.root, keys);
+        let found = found.map_err(Error::from_page)?.into_iter();
+        found
+            .map(|found| found.map(|found| self.record(found)).transpose())
+            .collect()
+    }
+
+    /// When the record of a key was committed, if there is one.
+    pub(crate) fn get_at(&self, table: TableId, key: &[u8]) -> Result<Option<Timestamp>> {
+        let Some(table) = self.roots().get(table) else {
+            return Ok(None);
+        };
+        let found = table.tree.get_at(&table.root, key);
+        found.map_err(Error::from_page)
+    }
+
+    /// The records of a table between bounds; `None`: it has none.
+    pub(crate) fn range(
+        &self,
+        table: TableId,
+        (lower, upper): (Bound<&[u8]>, Bound<&[u8]>),
+        hint: Hint,
+    ) -> Option<TreeRange<'_>> {
+        let table = self.roots().get(table)?;
+        let range = table.tree.range(&table.root, lower, upper, hint);
+        table.root.top.map(|_| range)
+    }
+
+    /// What was found, with what stands in pages of its own.
+    #[inline]
+    pub(crate) fn record<'p>(&'p self, found: Found<'p>) -> Result<StoredRecord<'p>> {
+        let large = match found.body() {
+            Ok(_) => return Ok(StoredRecord::of_page(found)),
+            Err(large) => large,
+        };
+        let read = self.pages.read_large(&large).map_err(Error::from_page)?;
+        Ok(StoredRecord::of_large(read, found.at()))
+    }
+}
+
+impl std::fmt::Debug for Paged {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Paged").field(&self.state).finish()
+    }
+}
+
+impl Error {
+    pub(crate) fn from_page(error: PageError) -> Self {
+        match error {
+            PageError::Read { what, source } => Self::Io {
+                what: format!("reading {what}"),
+                source,
+            },
+            PageError::Write { what, source } => Self::Io {
+                what: format!("writing {what}"),
+                source,
+            },
+            PageError::DiskFull { .. } => Self::DiskFull(error.to_string()),
+            PageError::Corrupt(corruption) => Self::Corrupt(corruption),
+            PageError::NoFrame { .. } => Self::OutOfMemory(error.to_string()),
+            PageError::Poisoned { why } => Self::Poisoned(why),
+            PageError::NewerFormat { .. } => Self::NewerFormat(error.to_string()),
+            PageError::Foreign => Self::Foreign {
+                path: vellum_pages::file::FILE_NAME.to_owned(),
+                what: error.to_string(),
+            },
+            PageError::Refused(what) => {
+                let what = format!("records that no commit can have written: {what}");
+                Self::Corrupt(vellum_base::Corruption::new(
+                    vellum_pages::file::FILE_NAME,
+                    0,
+                    what,
+                ))
+            }
+            other => Self::Poisoned(other.to_string()),
+        }
+    }
+}

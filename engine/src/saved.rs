@@ -1,0 +1,214 @@
+//! Catalog and roots as a checkpoint keeps them. Plain functions; `docs/format.md` has the bytes.
+//!
+//! 1. Everything that a later opening needs and the log no longer has: the numbers that were handed
+//!    out, the names and indexes of the live tables, the roots of their trees.
+//! 2. What was dropped is a gap: its number stays used. What is being built is not saved.
+//! 3. What is read back is held to the same limits as at the public interface.
+
+use vellum_base::{DecodeError, Decoder, IndexId, TableId, Timestamp, put_u8, put_varint};
+use vellum_pages::PageRef;
+use vellum_pages::tree::Root;
+
+use crate::change::{Definition, text};
+
+const DROPPED: u8 = 0;
+const LIVE: u8 = 1;
+
+/// Pages of a tree lie on no more levels; see `vellum_pages::tree`.
+const LEVELS_MAX: u64 = 32;
+
+/// A live table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SavedTable {
+    pub(crate) name: String,
+    pub(crate) created_at: Timestamp,
+    pub(crate) root: Root,
+    pub(crate) indexes: Vec<SavedIndex>,
+}
+
+/// A live index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SavedIndex {
+    pub(crate) id: IndexId,
+    pub(crate) created_at: Timestamp,
+    pub(crate) definition: Definition,
+}
+
+/// What a checkpoint keeps.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Saved {
+    /// By number; `None`: dropped.
+    pub(crate) tables: Vec<Option<SavedTable>>,
+    pub(crate) next_index: u32,
+}
+
+impl Saved {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(64 * self.tables.len() + 16);
+        put_varint(&mut out, u64::from(self.next_index));
+        put_varint(&mut out, self.tables.len() as u64);
+        for table in &self.tables {
+            match table {
+                None => put_u8(&mut out, DROPPED),
+                Some(table) => {
+                    put_u8(&mut out, LIVE);
+                    table.encode(&mut out);
+                }
+            }
+        }
+        out
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut input = Decoder::new(bytes);
+        let next_index = number(&mut input, "number of indexes")?;
+        let wrong = input.error("number of tables");
+        let count = number(&mut input, "number of tables")? as usize;
+        // Each takes a byte at least.
+        if count > input.remaining() {
+            return Err(wrong);
+        }
+        let mut saved = Self {
+            tables: Vec::with_capacity(count),
+            next_index,
+        };
+        for _ in 0..count {
+            let wrong = input.error("state of a table");
+            let table = match input.u8("state of a table")? {
+                DROPPED => None,
+                LIVE => Some(SavedTable::decode(&mut input)?),
+                _ => return Err(wrong),
+            };
+            saved.tables.push(table);
+        }
+        if input.is_empty() {
+            Ok(saved)
+        } else {
+            Err(input.error("end of the catalog"))
+        }
+    }
+
+    /// The live tables with their numbers.
+    pub(crate) fn live(&self) -> impl Iterator<Item = (TableId, &SavedTable)> {
+        let numbered = (0..).map(TableId).zip(&self.tables);
+        numbered.filter_map(|(id, table)| Some((id, table.as_ref()?)))
+    }
+}
+
+impl SavedTable {
+    fn encode(&self, out: &mut Vec<u8>) {
+        vellum_base::put_bytes(out, self.name.as_bytes());
+        put_varint(out, self.created_at.0);
+        let (place, level) = self
+            .root
+            .top
+            .map_or((0, 0), |(at, level)| (at.bits(), level));
+        put_varint(out, place);
+        put_u8(out, level);
+        put_varint(out, self.root.records);
+        put_varint(out, self.indexes.len() as u64);
+        for index in &self.indexes {
+            put_varint(out, u64::from(index.id.0));
+            put_varint(out, index.created_at.0);
+            index.definition.encode(out);
+        }
+    }
+
+    fn decode(input: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        let name = text(input, "table name")?;
+        let created_at = Timestamp(input.varint("when a table was made")?);
+        let wrong = input.error("root of a table");
+        let place = input.varint("root of a table")?;
+        let level = input.u8("level of a root")?;
+        let top = match (place, PageRef::from_bits(place)) {
+            (0, _) => None,
+            (_, Some(at)) if u64::from(level) <= LEVELS_MAX => Some((at, level)),
+            _ => return Err(wrong),
+        };
+        let records = input.varint("number of records")?;
+        let wrong = input.error("number of indexes");
+        let count = number(input, "number of indexes")? as usize;
+        if count > input.remaining() {
+            return Err(wrong);
+        }
+        let mut indexes = Vec::with_capacity(count);
+        for _ in 0..count {
+            indexes.push(SavedIndex {
+                id: IndexId(number(input, "index number")?),
+                created_at: Timestamp(input.varint("when an index was made")?),
+                definition: Definition::decode(input)?,
+            });
+        }
+        Ok(Self {
+            name,
+            created_at,
+            root: Root { top, records },
+            indexes,
+        })
+    }
+}
+
+fn number(input: &mut Decoder<'_>, what: &'static str) -> Result<u32, DecodeError> {
+    let error = input.error(what);
+    u32::try_from(input.varint(what)?).map_err(|_| error)
+}
+
+#[cfg(test)]
+mod tests {
+    use vellum_index::{IndexSpec, Metric};
+
+    use super::*;
+
+    fn example() -> Saved {
+        let index = SavedIndex {
+            id: IndexId(3),
+            created_at: Timestamp(9),
+            definition: Definition {
+                kind: "exact".into(),
+                spec: IndexSpec::new("meaning", 384, Metric::Cosine),
+            },
+        };
+        let table = |name: &str, top: Option<(PageRef, u8)>| {
+            Some(SavedTable {
+                name: name.into(),
+                created_at: Timestamp(7),
+                root: Root { top, records: 300 },
+                indexes: vec![index.clone()],
+            })
+        };
+        let at = PageRef::new(1 << 39, 2).unwrap();
+        Saved {
+            tables: vec![table("a", Some((at, 2))), None, table("é", None)],
+            next_index: 4,
+        }
+    }
+
+    #[test]
+    fn what_was_saved_is_read_back() {
+        for saved in [example(), Saved::default()] {
+            assert_eq!(Saved::decode(&saved.encode()), Ok(saved));
+        }
+    }
+
+    #[test]
+    fn what_was_cut_or_grew_is_refused() {
+        let mut bytes = example().encode();
+        for cut in 0..bytes.len() {
+            assert!(Saved::decode(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+        bytes.push(0);
+        assert!(Saved::decode(&bytes).is_err());
+    }
+
+    #[test]
+    fn any_single_byte_changed_never_panics() {
+        let bytes = example().encode();
+        for at in 0..bytes.len() {
+            for value in 0..=255 {
+                let mut bytes = bytes.clone();
+                bytes[at] = value;
+                let _ = Saved::decode(&bytes);
+            }
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Models of merges: a sealed generation leaves the view for the base.
+
+#![cfg(any(vellum_loom, vellum_shuttle))]
+
+use vellum_base::{TableId, Timestamp};
+use vellum_loom_tests::Model;
+use vellum_sync::{Arc, thread};
+use vellum_txn::{
+    Column, CommitError, Durability, LogError, Lookup, NoLog, Reader, Schema, Snapshot, Store,
+    StoreOptions, Transaction, newest_of,
+};
+
+const TABLE: TableId = TableId(1);
+
+/// The base holds when its only key was written last; zero: never, or it was deleted.
+struct OneKey;
+
+impl Schema for OneKey {
+    type Base = u64;
+
+    fn is_open(&self, _: TableId) -> bool {
+        true
+    }
+
+    fn columns(&self, _: TableId) -> &[std::sync::Arc<Column>] {
+        &[]
+    }
+}
+
+type Db = Arc<Store<OneKey>>;
+
+fn store() -> Db {
+    let options = StoreOptions {
+        generation_bytes: 4096,
+        bytes_per_bucket: 2048,
+        seed: 7,
+    };
+    let log = std::sync::Arc::new(NoLog::new(Timestamp::ZERO));
+    Arc::new(Store::new(log, OneKey, 0, Timestamp::ZERO, options).unwrap())
+}
+
+fn put(db: &Db) -> Result<Timestamp, CommitError> {
+    let mut txn = Transaction::begin(Db::clone(db));
+    txn.put(TABLE, b"k", b"v", &[])?;
+    txn.commit(Durability::Buffered)
+}
+
+fn delete(db: &Db) -> Timestamp {
+    let mut txn = Transaction::begin(Db::clone(db));
+    txn.delete(TABLE, b"k").unwrap();
+    txn.commit(Durability::Buffered).unwrap()
+}
+
+/// When the key was written last, as of a snapshot.
+fn read(reader: Reader<'_, OneKey>) -> u64 {
+    match reader.get(TABLE, b"k") {
+        Lookup::Version(version) => version.at().0,
+        Lookup::Deleted(_) => 0,
+        Lookup::Below => *reader.base(),
+    }
+}
+
+fn merge(db: &Db) {
+    let merging = db.merging();
+    let sealed = merging.sealed();
+    let Some(newest) = sealed.last() else {
+        return;
+    };
+    let mut base = db.base();
+    for (_, version) in newest_of(&sealed, TABLE) {
+        base = version.map_or(0, |version| version.at().0);
+    }
+    merging.rebase(base, newest.generation().number());
+}
+
+/// Each commit writes the one key, so a snapshot at S reads S, above the base or in it [1] [2].
+#[test]
+fn a_snapshot_reads_one_state_across_a_merge() {
+    let model = Model::new("txn_merging::a_snapshot_reads_one_state_across_a_merge");
+    model.preemptions(2).executions(200_000).check(|| {
+        let db = store();
+        put(&db).unwrap();
+        db.seal_active().unwrap();
+        let other = Db::clone(&db);
+        let merger = thread::spawn(move || {
+            merge(&other);
+            put(&other).unwrap();
+        });
+        let other = Db::clone(&db);
+        let reader = thread::spawn(move || {
+            let snapshot = Snapshot::begin(other);
+            assert_eq!(read(snapshot.reader()), snapshot.at().0);
+            snapshot
+        });
+        let snapshot = reader.join().unwrap();
+        merger.join().unwrap();
+        assert_eq!(read(snapshot.reader()), snapshot.at().0);
+        drop(snapshot);
+        let after = Snapshot::begin(Db::clone(&db));
+        assert_eq!(
+            (read(after.reader()), after.at().0),
+            (2, 2),
+            "acknowledged before"
+        );
+    });
+}
+
+/// A commit beside a merge is seen by whoever begins after it was acknowledged.
+#[test]
+fn a_commit_beside_a_merge_is_seen_by_later_snapshots() {
+    let model = Model::new("txn_merging::a_commit_beside_a_merge_is_seen_by_later_snapshots");
+    model.preemptions(2).executions(200_000).check(|| {
+        let db = store();
+        put(&db).unwrap();
+        db.seal_active().unwrap();
+        let other = Db::clone(&db);
+        let merger = thread::spawn(move || merge(&other));
+        let at = put(&db).unwrap();
+        let snapshot = Snapshot::begin(Db::clone(&db));
+        assert!(snapshot.at() >= at);
+        assert_eq!(read(snapshot.reader()), 2);
+        drop(snapshot);
+        merger.join().unwrap();
+    });
+}
+
+/// What came and went since a writer's snapshot is a conflict, though the base shows no trace [5].
+#[test]
+fn a_merge_hides_no_conflict() {
+    let model = Model::new("txn_merging::a_merge_hides_no_conflict");
+    model.preemptions(2).executions(200_000).check(|| {
+        let db = store();
+        let mut old = Transaction::begin(Db::clone(&db));
+        old.put(TABLE, b"k", b"old", &[]).unwrap();
+        put(&db).unwrap();
+        delete(&db);
+        db.seal_active().unwrap();
+        let other = Db::clone(&db);
+        let merger = thread::spawn(move || {
+            merge(&other);
+            other.seal_active().unwrap();
+            merge(&other);
+        });
+        let refused = old.commit(Durability::Buffered);
+        let winner = Some(Timestamp(2));
+        assert!(
+            matches!(refused, Err(CommitError::Conflict { winner: found, .. }) if found == winner)
+        );
+        merger.join().unwrap();
+    });
+}
+
+/// Who waits for a merge is woken by it, by the failure of one, and by the end [4].
+#[test]
+fn who_waits_for_a_merge_is_woken() {
+    let model = Model::new("txn_merging::who_waits_for_a_merge_is_woken");
+    model.preemptions(2).executions(200_000).check(|| {
+        for outcome in 0..2 {
+            let db = store();
+            db.backlog().limit_to(1);
+            db.seal_active().unwrap();
+            let other = Db::clone(&db);
+            let writer = thread::spawn(move || {
+                let mut txn = Transaction::begin(other);
+                // Larger than what is left in a generation: it seals, and waits before it does.
+                txn.put(TABLE, b"k", &[0; 4096], &[]).unwrap();
+                txn.commit(Durability::Buffered)
+            });
+            match outcome {
+                0 => merge(&db),
+                _ => db.backlog().fail(LogError::DiskFull(String::new())),
+            }
+            let committed = writer.join().unwrap();
+            assert_eq!(committed.is_ok(), outcome == 0);
+        }
+    });
+}
