@@ -9,10 +9,12 @@
 //! 2 drop table    := table
 //! 3 create index  := index table column kind dimension metric:u8 element:u8
 //! 4 drop index    := index table
+//! 5 checkpoint    := number
 //! ```
 //!
 //! `kind` names the plugin. Metrics: 0 L2, 1 cosine, 2 inner product. Elements: 0 f32. A change
-//! says nothing of when: it takes the timestamp of its commit.
+//! says nothing of when: it takes the timestamp of its commit. 5 changes nothing: it says that a
+//! checkpoint of the pages is durable, so that an older one is told from it.
 //!
 //! Rules:
 //! 1. Decoding never panics, never allocates more than the input has, and takes the whole input:

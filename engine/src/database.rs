@@ -166,8 +166,8 @@ impl Database {
 
     /// Drops a table with all its records and indexes, in a commit of its own. Snapshots that began
     /// before go on seeing it; for everybody else its handles are [`Error::TableDropped`], also when
-    /// another table of its name is made. The memory of its records is not returned before the
-    /// database is opened again.
+    /// another table of its name is made. The space of its records is free for others once a
+    /// checkpoint was made and no older snapshot is left.
     ///
     /// # Errors
     /// [`Error::TableDropped`], [`Error::ReadOnly`], [`Error::Closed`]; what

@@ -62,7 +62,7 @@ pub use read::ReadTransaction;
 pub use record::{Record, StoredRecord, Vector};
 pub use scope::Row;
 pub use search::Search;
-pub use stats::{LogStats, Stats};
+pub use stats::{LogStats, PageStats, Stats};
 pub use table::Table;
 pub use transaction::Transaction;
 pub use vellum_base::{

@@ -28,8 +28,79 @@ pub struct Stats {
     pub generations: usize,
     /// Transactions that are open, this call's own not counted.
     pub transactions_open: usize,
+    /// Pages: the records that were merged, in memory and in the file.
+    pub pages: PageStats,
     /// The log on the disk; `None` for a database in memory or opened for reading only.
     pub log: Option<LogStats>,
+}
+
+/// Figures of the pages.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct PageStats {
+    /// Up to this commit they hold everything; what came later is in memory and in the log.
+    pub merged: Timestamp,
+    /// Number of the last durable checkpoint.
+    pub checkpoint: u64,
+    /// Checkpoints made since the database was opened.
+    pub checkpoints: u64,
+    /// Merges made since then.
+    pub merges: u64,
+    /// Generations that wait for their merge.
+    pub generations_waiting: usize,
+    /// Bytes of the file.
+    pub file_bytes: u64,
+    /// Bytes of it that are in use, also by old snapshots.
+    pub used_bytes: u64,
+    /// Bytes of pages written since the database was opened.
+    pub written_bytes: u64,
+    /// The pool's share of the memory budget.
+    pub pool_budget_bytes: usize,
+    /// Bytes of pages in memory.
+    pub pool_bytes: usize,
+    /// Bytes of them that are not in the file yet.
+    pub pool_dirty_bytes: usize,
+    /// Pages that were found in memory.
+    pub pool_hits: u64,
+    /// Pages that were read from the file.
+    pub pool_misses: u64,
+    /// Pages that made room for others.
+    pub pool_evictions: u64,
+}
+
+impl PageStats {
+    /// The share of pages that were found in memory; 1 if none was asked for.
+    #[must_use]
+    pub fn hit_rate(&self) -> f64 {
+        let asked = self.pool_hits + self.pool_misses;
+        if asked == 0 {
+            return 1.0;
+        }
+        self.pool_hits as f64 / asked as f64
+    }
+
+    fn gather(shared: &Shared) -> Self {
+        let base = shared.store.base();
+        let pages = base.pages();
+        let (stats, (checkpoint, ..)) = (pages.stats(), pages.store().durable());
+        let step = vellum_pages::page::STEP as u64;
+        Self {
+            merged: base.state().timestamp(),
+            checkpoint,
+            checkpoints: stats.checkpoints,
+            merges: stats.published,
+            generations_waiting: shared.store.backlog().sealed(),
+            file_bytes: stats.store.space.file * step,
+            used_bytes: stats.store.space.used * step,
+            written_bytes: stats.written_bytes,
+            pool_budget_bytes: stats.pool.budget_bytes,
+            pool_bytes: stats.pool.resident_bytes,
+            pool_dirty_bytes: stats.pool.dirty_bytes,
+            pool_hits: stats.pool.hits,
+            pool_misses: stats.pool.misses,
+            pool_evictions: stats.pool.evictions,
+        }
+    }
 }
 
 /// Figures of the log.
@@ -71,6 +142,7 @@ impl Stats {
             version_bytes: store.version_bytes,
             generations: store.generations,
             transactions_open: store.snapshots_open,
+            pages: PageStats::gather(shared),
             log: shared.log.wal().map(|wal| LogStats::of(&wal.stats())),
         }
     }

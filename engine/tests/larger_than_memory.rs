@@ -89,6 +89,14 @@ fn it_is_loaded_read_updated_and_reopened_within_the_budget() {
     drop(before);
     let stats = db.stats().unwrap();
     assert!(stats.version_bytes < BUDGET, "{}", stats.version_bytes);
+    assert!(
+        stats.pages.pool_bytes <= BUDGET / 2 && stats.pages.pool_misses > 1000,
+        "{stats:?}"
+    );
+    assert!(
+        stats.pages.file_bytes > 4 * BUDGET as u64 && stats.pages.merges > 10,
+        "{stats:?}"
+    );
     drop((db, table));
 
     let db = options().open(place.path()).unwrap();

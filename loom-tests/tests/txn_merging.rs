@@ -84,6 +84,7 @@ fn a_snapshot_reads_one_state_across_a_merge() {
         let other = Db::clone(&db);
         let merger = thread::spawn(move || {
             merge(&other);
+            other.seal_active().unwrap();
             put(&other).unwrap();
         });
         let other = Db::clone(&db);

@@ -44,12 +44,13 @@ impl Effort {
 }
 
 impl Mode {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Std, Self::Loom, Self::Shuttle, Self::Crash];
+
     /// The mode that a mutant's header names.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Std, Self::Loom, Self::Shuttle, Self::Crash]
-            .into_iter()
-            .find(|mode| mode.name() == name)
+        Self::ALL.into_iter().find(|mode| mode.name() == name)
     }
 
     /// Its name in headers and reports.
@@ -165,7 +166,7 @@ mod tests {
 
     #[test]
     fn names_round_trip() {
-        for mode in [Mode::Std, Mode::Loom, Mode::Shuttle, Mode::Crash] {
+        for mode in Mode::ALL {
             assert_eq!(Mode::parse(mode.name()), Some(mode));
         }
         assert_eq!(Mode::parse("miri"), None);

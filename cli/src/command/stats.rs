@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use vellum::{Database, LogStats};
+use vellum::{Database, LogStats, PageStats};
 
 use crate::failure::{Failure, Result};
 use crate::open;
@@ -43,6 +43,7 @@ impl Stats {
             "records in memory  {} bytes, all versions",
             stats.version_bytes
         )?;
+        print_pages(&mut out, &stats.pages)?;
         print_tables(&mut out, &db)?;
         if let Some(log) = &stats.log {
             print_log(&mut out, log)?;
@@ -63,6 +64,23 @@ impl Stats {
         };
         Ok((db, begun.elapsed()))
     }
+}
+
+fn print_pages(out: &mut impl Write, pages: &PageStats) -> Result<()> {
+    writeln!(
+        out,
+        "pages              {} bytes, {} in use; checkpoint {}, with all commits up to {}",
+        pages.file_bytes, pages.used_bytes, pages.checkpoint, pages.merged
+    )?;
+    writeln!(
+        out,
+        "pool               {} of {} bytes, {} read from the file, {:.1} % found in memory",
+        pages.pool_bytes,
+        pages.pool_budget_bytes,
+        pages.pool_misses,
+        pages.hit_rate() * 100.0
+    )?;
+    Ok(())
 }
 
 fn print_tables(out: &mut impl Write, db: &Database) -> Result<()> {

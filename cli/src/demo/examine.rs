@@ -66,12 +66,12 @@ fn state(
     batch: usize,
 ) -> Result<State> {
     let line = read.get_versioned(&store.ledger, ledger_key(batch))?;
-    let mut versions = vec![line.and_then(|line| line.version())];
+    let mut versions = vec![line.as_ref().and_then(|line| line.version())];
     let mut is_right = line.is_none_or(|line| line.value() == *ledger_line(sample, batch));
     for row in rows(sample, batch) {
         let package = &sample.packages[row];
         let record = read.get_record(&store.packages, package.name)?;
-        versions.push(record.and_then(|record| record.version()));
+        versions.push(record.as_ref().and_then(|record| record.version()));
         is_right &= record.is_none_or(|record| {
             let vector = record.vector(COLUMN).map(|vector| vector.to_vec());
             record.value() == *package.description

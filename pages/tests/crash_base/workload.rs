@@ -5,14 +5,15 @@
 //! one is made; pages are written out early; the base is dropped and opened again.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use vellum_base::{Lsn, Timestamp};
 use vellum_pages::base::{Base, BaseOptions, TREE_PAGE, Work};
 use vellum_pages::pool::Hint;
 use vellum_pages::state::Alive;
 use vellum_pages::store::{Found, Opening, Position};
-use vellum_pages::tree::Root;
 use vellum_pages::tree::node::{Body, Update, must_be_large};
+use vellum_pages::tree::{End, Root};
 use vellum_pages::{PageError, PageRef, TreeId};
 use vellum_testkit::{Random, SimDisk};
 
@@ -77,7 +78,7 @@ fn decode(meta: &[u8]) -> [Root; 2] {
 /// Opens the base; `at_least` as the log would know it.
 pub(crate) fn open(sim: &SimDisk, at_least: Option<u64>) -> Result<(Base, Found), PageError> {
     let opening = Opening {
-        database: *b"sixteen letters!",
+        database: Some(*b"sixteen letters!"),
         at_least,
         read_only: false,
     };
@@ -101,9 +102,10 @@ fn compare(base: &Base, roots: &[Root; 2], models: &Models) -> Result<(), String
     for ((id, root), model) in TREES.into_iter().zip(roots).zip(models) {
         let tree = base.tree(id);
         let named = |error: PageError| format!("tree {}: {error}", id.0);
-        let mut cursor = tree.cursor_at_start(root, Hint::Scan).map_err(named)?;
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        let mut range = tree.range(root, all.0, all.1, Hint::Scan);
         let mut expected = model.iter();
-        while let Some((key, record)) = cursor.next().map_err(named)? {
+        while let Some((key, record)) = range.next(End::Front).map_err(named)? {
             let Some((other, made)) = expected.next().filter(|(other, _)| *other == key) else {
                 return Err(format!("tree {}: a record too many: {key:?}", id.0));
             };
