@@ -171,7 +171,11 @@ fn stats_tell_what_is_there() {
     assert!(stats.contains("table `other`: 1 records\n"), "{stats}");
     assert!(!stats.contains("durable writes"), "{stats}");
     let probed = place.done(&["stats", "db", "--probe"]);
-    assert!(probed.contains("durable writes     ") && probed.contains("buffered commits   "));
+    assert!(
+        probed.contains("durable writes     ")
+            && probed.contains("buffered commits   ")
+            && probed.contains("batched reads      ")
+    );
 }
 
 #[test]

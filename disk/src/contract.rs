@@ -34,6 +34,8 @@
 //!    disk is [`std::io::ErrorKind::StorageFull`] (or `QuotaExceeded`).
 //! 9. **A mapped file** is mapped once at a time, and is not cut below its mapping while it lives:
 //!    both are refused with `ResourceBusy`. Removing and renaming it do not touch the mapping.
+//! 10. **A batch** ([`File::read_many`], [`File::write_many`]) is its parts, in no order: each part of
+//!     a write is a write of its own to rules 1 and 8, so a crash or an error may leave any of them.
 //!
 //! Mappings are written through a method and never lent as a slice; recovery reads the file with
 //! [`File::read_at`], never through a mapping, so no file's bytes change under a Rust reference.
@@ -123,6 +125,25 @@ pub trait File: Any + Send + Sync {
     /// `StorageFull`, or whatever the system reports; part may have been written.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
+    /// Reads every part as [`File::read_at`] does, and returns when all are done; where the disk
+    /// can, they are under way together. Each part's outcome is its own.
+    fn read_many(&self, reads: &mut [ReadAt<'_>]) {
+        for read in reads {
+            read.outcome = self.read_at(read.buf, read.offset);
+        }
+    }
+
+    /// Writes every part, bytes and offset, as [`File::write_at`] does (rule 10). They are not to
+    /// overlap.
+    ///
+    /// # Errors
+    /// As [`File::write_at`], of the first part in their order that failed; of the others, any may
+    /// have been written, whole or in part.
+    fn write_many(&self, writes: &[(&[u8], u64)]) -> io::Result<()> {
+        let mut parts = writes.iter();
+        parts.try_for_each(|(bytes, offset)| self.write_at(bytes, *offset))
+    }
+
     /// Writes all of `bytes` at `offset`, durably (rule 3). `offset` and the length are multiples
     /// of [`BLOCK_BYTES`]; memory that is not so aligned is copied first.
     ///
@@ -163,6 +184,28 @@ pub trait File: Any + Send + Sync {
     /// # Errors
     /// `StorageFull`, or whatever the system reports.
     fn allocate(&self, len: u64) -> io::Result<()>;
+}
+
+/// One part of [`File::read_many`].
+#[derive(Debug)]
+pub struct ReadAt<'b> {
+    /// Filled as [`File::read_at`] fills it.
+    pub buf: &'b mut [u8],
+    /// Where in the file.
+    pub offset: u64,
+    /// The bytes read, or why not; before the call it means nothing.
+    pub outcome: io::Result<usize>,
+}
+
+impl<'b> ReadAt<'b> {
+    /// A part to be read.
+    pub fn new(buf: &'b mut [u8], offset: u64) -> Self {
+        Self {
+            buf,
+            offset,
+            outcome: Ok(0),
+        }
+    }
 }
 
 /// A file's bytes as a mapping: stores that survive the process (rule 6).

@@ -42,6 +42,15 @@ pub enum MappedWrites {
     Simulated,
 }
 
+/// How [`File::read_many`](crate::File::read_many) reads, as probed at opening.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Batched {
+    /// An io_uring: the parts are under way together.
+    IoUring,
+    /// Plain calls, where the system refuses rings; memory and simulation.
+    Plain,
+}
+
 /// What was found out about a disk when it was opened; shown in the database's statistics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DiskTraits {
@@ -49,4 +58,6 @@ pub struct DiskTraits {
     pub durable_writes: DurableWrites,
     /// How the filling buffers are kept.
     pub mapped_writes: MappedWrites,
+    /// How batches of reads are read.
+    pub batched: Batched,
 }

@@ -21,9 +21,9 @@ mod name;
 mod rate;
 mod raw;
 
-pub use contract::{BLOCK_BYTES, Disk, File, Lock, Mapped};
+pub use contract::{BLOCK_BYTES, Disk, File, Lock, Mapped, ReadAt};
 pub use dir::{DirDisk, Probe};
-pub use kinds::{DiskTraits, DurableWrites, LockMode, MappedWrites, OpenMode};
+pub use kinds::{Batched, DiskTraits, DurableWrites, LockMode, MappedWrites, OpenMode};
 pub use memory::MemoryDisk;
 pub use name::check_name;
 pub use rate::{SyncRate, sync_rate};

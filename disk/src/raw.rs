@@ -1,4 +1,4 @@
-//! Mapped memory: the only `unsafe` of the crate. Any thread may call.
+//! Mapped memory: the `unsafe` of the crate, but for rings ([`crate::dir`]). Any thread may call.
 //!
 //! 1. Mapped bytes are never behind a Rust reference: they are read and written through raw
 //!    pointers that do not leave this file.

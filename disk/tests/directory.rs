@@ -198,6 +198,7 @@ fn mapped_files_are_backed_by_the_disk_everywhere() {
         Probe {
             mapped: false,
             direct: false,
+            ..Probe::default()
         },
     ] {
         let place = temporary();

@@ -1,7 +1,7 @@
 //! Figures of an open database.
 
 use vellum_base::Timestamp;
-use vellum_disk::{DurableWrites, MappedWrites};
+use vellum_disk::{Batched, DurableWrites, MappedWrites};
 
 use crate::read::ReadTransaction;
 use crate::shared::Shared;
@@ -123,6 +123,8 @@ pub struct LogStats {
     pub durable_writes: Option<DurableWrites>,
     /// How commits survive the end of the process, as probed at opening.
     pub mapped_writes: Option<MappedWrites>,
+    /// How the disk reads batches of pages, as probed at opening.
+    pub batched: Option<Batched>,
 }
 
 impl Stats {
@@ -157,6 +159,7 @@ impl LogStats {
             waits: stats.waits,
             durable_writes: stats.durable_writes,
             mapped_writes: stats.mapped_writes,
+            batched: stats.batched,
         }
     }
 }

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 
 use vellum_base::{Lsn, Timestamp};
 use vellum_disk::{
-    Disk, DiskTraits, DurableWrites, File, Lock, LockMode, Mapped, MappedWrites, OpenMode,
+    Batched, Disk, DiskTraits, DurableWrites, File, Lock, LockMode, Mapped, MappedWrites, OpenMode,
 };
 use vellum_loom_tests::Model;
 use vellum_sync::atomic::{AtomicU64, Ordering};
@@ -83,6 +83,7 @@ impl Disk for Fake {
         DiskTraits {
             durable_writes: DurableWrites::Simulated,
             mapped_writes: MappedWrites::Simulated,
+            batched: Batched::Plain,
         }
     }
 }

@@ -245,6 +245,22 @@ impl PageHeader {
         page[36..40].copy_from_slice(&self.tree.0.to_le_bytes());
     }
 
+    /// Bytes 32–39 of every page of a kind, a size and a tree: one comparison tells such pages from
+    /// others.
+    #[inline]
+    #[must_use]
+    pub fn mark(kind: PageKind, size: PageSize, tree: TreeId) -> u64 {
+        kind as u64 | (size.class() as u64) << 8 | u64::from(tree.0) << 32
+    }
+
+    /// The [mark](PageHeader::mark) of a page.
+    #[inline]
+    #[must_use]
+    pub fn mark_of(page: &[u8]) -> Option<u64> {
+        let bytes = page.get(32..40)?.first_chunk::<8>()?;
+        Some(u64::from_le_bytes(*bytes))
+    }
+
     /// What a page says of itself; `None` where it says nothing that can be.
     #[must_use]
     pub fn read(page: &[u8]) -> Option<Self> {
@@ -286,6 +302,8 @@ mod tests {
             let mut page = [0xAA; HEADER];
             header.write(&mut page);
             assert_eq!(PageHeader::read(&page), Some(header));
+            let mark = PageHeader::mark(header.kind, header.size, header.tree);
+            assert_eq!(PageHeader::mark_of(&page), Some(mark));
             assert_eq!(
                 page[..8],
                 [0xAA; 8],

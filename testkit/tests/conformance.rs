@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 use vellum_disk::{
-    BLOCK_BYTES, DirDisk, Disk, DurableWrites, File, LockMode, Mapped, MappedWrites, MemoryDisk,
-    OpenMode, Probe,
+    BLOCK_BYTES, Batched, DirDisk, Disk, DurableWrites, File, LockMode, Mapped, MappedWrites,
+    MemoryDisk, OpenMode, Probe, ReadAt,
 };
-use vellum_testkit::{Random, SimDisk};
+use vellum_testkit::{CallKind, Fault, Lasting, Random, SimDisk, Trouble};
 
 const BLOCK: u64 = BLOCK_BYTES as u64;
 
@@ -58,17 +58,23 @@ fn subjects() -> Vec<Subject> {
         mapped: false,
         ..Probe::default()
     };
+    let no_ring = Probe {
+        ring: false,
+        ..Probe::default()
+    };
     let fall_backs = Probe {
         direct: false,
         mapped: false,
+        ring: false,
     };
     let directories = [
         directory("directory", real, Probe::default()),
         directory("directory without direct writes", real, no_direct),
         directory("directory without mappings", real, no_mapping),
-        directory("directory with both fall-backs", real, fall_backs),
+        directory("directory without rings", real, no_ring),
+        directory("directory with all fall-backs", real, fall_backs),
         directory("tmpfs", "/dev/shm", Probe::default()),
-        directory("tmpfs with both fall-backs", "/dev/shm", fall_backs),
+        directory("tmpfs with all fall-backs", "/dev/shm", fall_backs),
     ];
     let others = [
         shared("memory", MemoryDisk::new()),
@@ -501,14 +507,148 @@ fn put(expected: &mut Vec<u8>, at: usize, bytes: &[u8]) {
     expected[at..at + bytes.len()].copy_from_slice(bytes);
 }
 
+/// Reads parts of these places and lengths, together, and sees that each is what the file holds.
+fn read_together(file: &dyn File, parts: &[(u64, usize)], held: &[u8]) {
+    let mut bufs: Vec<_> = parts.iter().map(|(_, len)| vec![0xAA; *len]).collect();
+    let reads = bufs.iter_mut().zip(parts);
+    let mut reads: Vec<_> = reads.map(|(buf, (at, _))| ReadAt::new(buf, *at)).collect();
+    file.read_many(&mut reads);
+    for (read, (at, len)) in reads.iter().zip(parts) {
+        if i64::try_from(*at).is_err() {
+            assert_eq!(kind(clone(&read.outcome)), Some(ErrorKind::InvalidInput));
+            continue;
+        }
+        let start = held.len().min(*at as usize);
+        let there = &held[start..held.len().min(start + len)];
+        assert_eq!(*read.outcome.as_ref().unwrap(), there.len(), "{at} {len}");
+        assert!(read.buf[..there.len()] == *there, "{len} bytes at {at}");
+    }
+}
+
+fn clone(outcome: &io::Result<usize>) -> io::Result<usize> {
+    let same = |error: &io::Error| error.kind().into();
+    outcome.as_ref().copied().map_err(same)
+}
+
+#[test]
+fn a_batch_is_its_parts() {
+    each(|subject| {
+        let file = subject.disk.open("a", OpenMode::CreateNew).unwrap();
+        file.write_many(&[]).unwrap();
+        file.read_many(&mut []);
+        let mut held = Vec::new();
+        let parts = [(0, 100_000), (150_000, 1), (120_000, 5000), (160_000, 0)];
+        let bytes: Vec<_> = parts
+            .iter()
+            .map(|(_, len)| pattern(*len, *len as u64))
+            .collect();
+        let writes: Vec<_> = bytes
+            .iter()
+            .zip(parts)
+            .map(|(b, (at, _))| (&**b, at))
+            .collect();
+        file.write_many(&writes).unwrap();
+        for (bytes, at) in writes {
+            if !bytes.is_empty() {
+                put(&mut held, at as usize, bytes);
+            }
+        }
+        assert!(read(&*file, 0, 200_000) == held);
+        let mut random = Random::new(5);
+        for count in [1, 2, 3, 4, 5, 31, 32, 33, 200] {
+            let part = |_| {
+                (
+                    random.next_u64() % 160_000,
+                    (random.next_u64() % 9000) as usize,
+                )
+            };
+            let mut parts: Vec<_> = (0..count).map(part).collect();
+            read_together(&*file, &parts, &held);
+            // Across the end, behind it, nothing, and where no file reaches.
+            parts[count / 2] = (149_990, 50);
+            read_together(&*file, &parts, &held);
+            parts[0] = (1 << 40, 50);
+            parts[count - 1] = (20, 0);
+            read_together(&*file, &parts, &held);
+            parts[count / 2] = (u64::MAX, 50);
+            read_together(&*file, &parts, &held);
+        }
+        let impossible = file.write_many(&[(b"a", 0), (b"b", u64::MAX)]);
+        assert_eq!(kind(impossible), Some(ErrorKind::InvalidInput));
+        let reader = subject.disk.open("a", OpenMode::Read).unwrap();
+        let refused = reader.write_many(&[(b"a", 0), (b"b", 9)]);
+        assert_eq!(kind(refused), Some(ErrorKind::PermissionDenied));
+    });
+}
+
+#[test]
+fn many_threads_read_together() {
+    each(|subject| {
+        let file = subject.disk.open("a", OpenMode::CreateNew).unwrap();
+        let held = Arc::new(pattern(1 << 20, 3));
+        file.write_at(&held, 0).unwrap();
+        let threads: Vec<_> = (0..8)
+            .map(|seed| {
+                let (file, held) = (Arc::clone(&file), Arc::clone(&held));
+                vellum_sync::thread::spawn(move || {
+                    let mut random = Random::new(seed);
+                    for _ in 0..50 {
+                        let part = |_| (random.next_u64() % (1 << 20), 8192);
+                        let parts: Vec<_> = (0..20).map(part).collect();
+                        read_together(&*file, &parts, &held);
+                    }
+                })
+            })
+            .collect();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn each_part_of_a_batch_fails_for_itself() {
+    let disk = SimDisk::new(1);
+    let file = disk.open("a", OpenMode::CreateNew).unwrap();
+    file.write_at(&[7; 400], 0).unwrap();
+    for fails in 0..4 {
+        disk.fail(Fault {
+            at: disk.call_count() + fails,
+            trouble: Trouble::Io,
+            lasting: Lasting::Once,
+            only: Some(CallKind::Read),
+        });
+        let mut bufs = [[0; 100]; 4];
+        let mut reads = bufs.each_mut().map(|buf| ReadAt::new(buf, 0));
+        file.read_many(&mut reads);
+        for (at, read) in reads.iter().enumerate() {
+            assert_eq!(read.outcome.is_err(), at as u64 == fails);
+            assert!(read.outcome.is_err() || *read.buf == [7; 100]);
+        }
+    }
+    // Those before a part that fails are written, and it says which way it failed.
+    disk.fail(Fault {
+        at: disk.call_count() + 1,
+        trouble: Trouble::Full,
+        lasting: Lasting::Once,
+        only: Some(CallKind::Write),
+    });
+    let error = file.write_many(&[(&[1; 10], 0), (&[2; 10], 100), (&[3; 10], 200)]);
+    assert_eq!(kind(error), Some(ErrorKind::StorageFull));
+    assert_eq!(read(&*file, 0, 10), [1; 10]);
+}
+
 #[test]
 fn what_was_probed_is_told() {
     for subject in subjects() {
         let traits = subject.disk.traits();
+        let plain = ["without rings", "all fall-backs", "memory", "simulated"];
+        let plain = plain.iter().any(|name| subject.name.ends_with(name));
+        assert!(!plain || traits.batched == Batched::Plain);
         let (durable, mapped) = match subject.name {
             "directory without direct writes" => (Some(DurableWrites::Synced), None),
             "directory without mappings" => (None, Some(MappedWrites::Written)),
-            "directory with both fall-backs" | "tmpfs with both fall-backs" => {
+            "directory with all fall-backs" | "tmpfs with all fall-backs" => {
                 (Some(DurableWrites::Synced), Some(MappedWrites::Written))
             }
             "tmpfs" => (None, Some(MappedWrites::Mapped)),

@@ -333,6 +333,7 @@ fn share(
     let stats = Stats {
         durable_writes: Some(traits.durable_writes),
         mapped_writes: Some(traits.mapped_writes),
+        batched: Some(traits.batched),
         segments_zeroed: 1,
         ..Stats::default()
     };

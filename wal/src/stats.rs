@@ -1,6 +1,6 @@
 //! What the log counted.
 
-use vellum_disk::{DurableWrites, MappedWrites};
+use vellum_disk::{Batched, DurableWrites, MappedWrites};
 
 /// Buckets of [`Stats::records_per_group`].
 pub const GROUP_BUCKETS: usize = 20;
@@ -37,6 +37,8 @@ pub struct Stats {
     pub durable_writes: Option<DurableWrites>,
     /// How the filling buffers are kept.
     pub mapped_writes: Option<MappedWrites>,
+    /// How the disk reads batches.
+    pub batched: Option<Batched>,
 }
 
 impl Stats {

@@ -52,6 +52,7 @@ fn disk(place: &Path, probe: &str) -> Arc<dyn Disk> {
     let probe = Probe {
         direct: probe.contains("direct"),
         mapped: probe.contains("mapped"),
+        ..Probe::default()
     };
     Arc::new(DirDisk::open_with(place, probe).expect("a directory"))
 }

@@ -114,6 +114,10 @@ fn print_log(out: &mut impl Write, log: &LogStats) -> Result<()> {
         Some(how) => writeln!(out, "buffered commits   {how:?}")?,
         None => writeln!(out, "buffered commits   not known")?,
     }
+    match log.batched {
+        Some(how) => writeln!(out, "batched reads      {how:?}")?,
+        None => writeln!(out, "batched reads      not known")?,
+    }
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use super::durable::{Part, is_refusal, write_cached, write_durably};
 use super::handle::{FileId, open_file};
 use super::reserve;
 use crate::aligned::{check_blocks, end_of};
-use crate::{BLOCK_BYTES, File, OpenMode};
+use crate::{BLOCK_BYTES, File, OpenMode, ReadAt};
 
 /// A regular file, opened.
 pub(super) struct DirFile {
@@ -130,6 +130,10 @@ pub(super) fn read_fully(file: BorrowedFd<'_>, buf: &mut [u8], offset: u64) -> i
 impl File for DirFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         read_fully(self.plain.as_fd(), buf, offset)
+    }
+
+    fn read_many(&self, reads: &mut [ReadAt<'_>]) {
+        self.shared.rings.read_many(self.plain.as_fd(), reads);
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {

@@ -7,10 +7,12 @@
 //!    the descriptors 0 to 2, into which a careless program might print.
 //! 3. A directory without a lock file may be new: its own name is made durable at opening.
 //! 4. A disk opened for reading creates and changes nothing.
-//! 5. How writes reach the device is probed once, at opening ([`probe`]), on an unnamed file.
+//! 5. How writes reach the device is probed once, at opening ([`probe`]), on an unnamed file; and
+//!    whether there are rings for batches ([`batch`]), on none.
 //! 6. The disk does not survive a `fork`: the child may use nothing of it, and dropping it there
-//!    releases no lock of the parent's ([`lock`]).
+//!    releases no lock of the parent's ([`lock`]), and closes copies of its rings only.
 
+mod batch;
 mod busy;
 mod durable;
 mod file;
@@ -19,6 +21,7 @@ mod lock;
 mod mapping;
 mod probe;
 mod reserve;
+mod ring;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -30,12 +33,14 @@ use rustix::fs::{AtFlags, OFlags};
 use crate::aligned::check_mapped_len;
 use crate::name::{LOCK_NAME, check_name};
 use crate::{
-    Disk, DiskTraits, DurableWrites, File, Lock, LockMode, Mapped, MappedWrites, OpenMode,
+    Batched, Disk, DiskTraits, DurableWrites, File, Lock, LockMode, Mapped, MappedWrites, OpenMode,
 };
+use batch::Rings;
 use busy::MappedFiles;
 use durable::BouncePool;
 use file::DirFile;
 use probe::Findings;
+use ring::Ring;
 
 pub use probe::Probe;
 
@@ -52,6 +57,7 @@ struct Shared {
     findings: Findings,
     mapped: MappedFiles,
     bounce: BouncePool,
+    rings: Rings,
 }
 
 impl DirDisk {
@@ -74,8 +80,8 @@ impl DirDisk {
         Self::open_writable(path, probe).map_err(|error| at_path(path, &error))
     }
 
-    /// Opens the directory at `path` for reading: nothing is created, changed or probed (so
-    /// [`Disk::traits`] gives the fall-backs), and what would change something is
+    /// Opens the directory at `path` for reading: nothing is created or changed, nor is writing
+    /// probed (so [`Disk::traits`] gives its fall-backs), and what would change something is
     /// `ReadOnlyFilesystem`.
     ///
     /// # Errors
@@ -83,7 +89,11 @@ impl DirDisk {
     pub fn open_read_only(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref();
         let directory = handle::open_directory(path).map_err(|error| at_path(path, &error))?;
-        Ok(Self::assemble(directory, false, Findings::default()))
+        let findings = Findings {
+            ring: Ring::works(),
+            ..Findings::default()
+        };
+        Ok(Self::assemble(directory, false, findings))
     }
 
     fn open_writable(path: &Path, probe: Probe) -> io::Result<Self> {
@@ -105,6 +115,7 @@ impl DirDisk {
                 findings,
                 mapped,
                 bounce,
+                rings: Rings::new(findings.ring),
             }),
         }
     }
@@ -175,7 +186,11 @@ impl Disk for DirDisk {
     }
 
     fn traits(&self) -> DiskTraits {
-        let Findings { direct, mappable } = self.shared.findings;
+        let Findings {
+            direct,
+            mappable,
+            ring,
+        } = self.shared.findings;
         let (mapped, written) = (MappedWrites::Mapped, MappedWrites::Written);
         DiskTraits {
             durable_writes: if direct {
@@ -184,6 +199,11 @@ impl Disk for DirDisk {
                 DurableWrites::Synced
             },
             mapped_writes: if mappable.any() { mapped } else { written },
+            batched: if ring {
+                Batched::IoUring
+            } else {
+                Batched::Plain
+            },
         }
     }
 }

@@ -5,7 +5,9 @@
 //!    ext2/3/4, xfs, tmpfs, and btrfs where a file is exempt from copying on write. Elsewhere a
 //!    store may need a new block and raise SIGBUS on a full disk. (A snapshot taken of such a
 //!    btrfs makes it copy once more; databases are to live in a subvolume without snapshots.)
-//! 3. The probe's file loses its name before anything is written to it, so nothing stays behind.
+//! 3. Rings are believed only when one has done something; what refuses them (`EPERM`, `ENOSYS`, a
+//!    limit) does not matter. Where one cannot be made later, plain calls are made.
+//! 4. The probe's file loses its name before anything is written to it, so nothing stays behind.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -14,6 +16,7 @@ use rustix::fs::{AtFlags, IFlags, OFlags};
 
 use super::durable::is_refusal;
 use super::handle::open_file;
+use super::ring::Ring;
 use crate::BLOCK_BYTES;
 use crate::raw::Memory;
 
@@ -24,6 +27,8 @@ pub struct Probe {
     pub direct: bool,
     /// Shared mappings; else a `pwrite` for each store.
     pub mapped: bool,
+    /// Batches of reads through an io_uring; else by plain calls.
+    pub ring: bool,
 }
 
 impl Default for Probe {
@@ -31,6 +36,7 @@ impl Default for Probe {
         Self {
             direct: true,
             mapped: true,
+            ring: true,
         }
     }
 }
@@ -42,6 +48,8 @@ pub(super) struct Findings {
     pub(super) direct: bool,
     /// Which files can be mapped.
     pub(super) mappable: Mappable,
+    /// Whether there are rings.
+    pub(super) ring: bool,
 }
 
 /// Which files a store into a mapping of cannot fault.
@@ -93,7 +101,11 @@ pub(super) fn probe(directory: &OwnedFd, ask: Probe) -> io::Result<Findings> {
         Some(Err(error)) if !is_refusal(&error) => return Err(error),
         Some(Err(_)) | None => false,
     };
-    Ok(Findings { direct, mappable })
+    Ok(Findings {
+        direct,
+        mappable,
+        ring: ask.ring && Ring::works(),
+    })
 }
 
 /// Rule 1. On a full disk it is assumed: a write that is refused as such falls back anyway.

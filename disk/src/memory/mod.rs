@@ -20,7 +20,7 @@ use vellum_sync::Mutex;
 use crate::aligned::check_mapped_len;
 use crate::name::check_name;
 use crate::{
-    Disk, DiskTraits, DurableWrites, File, Lock, LockMode, Mapped, MappedWrites, OpenMode,
+    Batched, Disk, DiskTraits, DurableWrites, File, Lock, LockMode, Mapped, MappedWrites, OpenMode,
 };
 use file::{MemoryFile, MemoryMapping, Node};
 
@@ -128,6 +128,7 @@ impl Disk for MemoryDisk {
         DiskTraits {
             durable_writes: DurableWrites::Simulated,
             mapped_writes: MappedWrites::Simulated,
+            batched: Batched::Plain,
         }
     }
 }

@@ -5,6 +5,7 @@ use vellum_base::Timestamp;
 use super::node::{Body, Large, Record, prefetch};
 use super::{LEAF_LINES, LEVELS_MAX, Reached, Root, Stop, Tree};
 use crate::error::PageError;
+use crate::page::PageRef;
 use crate::pool::{Held, Hint, Seen};
 
 /// Keys that a lookup of many has under way at once.
@@ -138,13 +139,8 @@ impl Tree {
         reached: &Reached<'g, '_>,
         key: &[u8],
     ) -> Result<Option<Record<'g>>, PageError> {
-        let Ok(index) = reached.leaf.find(self.search, key) else {
-            return Ok(None);
-        };
-        let record = reached.leaf.record(index);
-        record
-            .map(Some)
-            .map_err(|damage| self.damage(reached.at, damage))
+        let record = reached.leaf.get(self.search, key);
+        record.map_err(|damage| self.damage(reached.at, damage))
     }
 
     /// [`Tree::get`] for many keys, whose cache misses overlap.
@@ -173,8 +169,9 @@ impl Tree {
             .collect())
     }
 
-    /// Walks all keys down together, a level at a time, so that each level's misses overlap. An
-    /// error: a page on the way is not in memory.
+    /// Walks all keys down together, a level at a time, so that each level's misses overlap: first
+    /// the entries of the page table, then the pages, then the records. An error in `found`: a page on
+    /// the way is not in memory.
     fn get_some<'t>(
         &'t self,
         root: &Root,
@@ -186,46 +183,47 @@ impl Tree {
             return Ok(());
         };
         let guard = self.pool.guard();
-        let mut ways = [Some(top); MANY];
+        let seen = guard.see(top, Hint::Normal);
+        let mut ways: [Option<(PageRef, Seen<'_, 't>)>; MANY] =
+            [seen.map(|seen| (top, seen)); MANY];
         for level in (1..=levels).rev() {
-            for (way, key) in ways.iter_mut().zip(keys) {
-                *way = match way.and_then(|at| Some((at, guard.peek(at)?))) {
-                    None => None,
-                    Some((at, page)) => {
-                        let inner = self.inner(page, at, level)?;
-                        let next = inner.child(inner.route(self.search, key));
-                        Some(next.map_err(|damage| self.damage(at, damage))?)
-                    }
-                };
-                if let Some(next) = way {
-                    guard.prefetch_entry(*next);
+            let mut below = [None; MANY];
+            for ((below, way), key) in below.iter_mut().zip(&ways).zip(keys) {
+                if let Some((at, seen)) = *way {
+                    let inner = self.inner(seen.page(), at, level)?;
+                    let next = inner.child(inner.route(self.search, key));
+                    let next = next.map_err(|damage| self.damage(at, damage))?;
+                    guard.prefetch_entry(next);
+                    *below = Some(next);
                 }
             }
-            for at in ways.iter().take(keys.len()).flatten() {
-                if let Some(page) = guard.peek(*at) {
-                    prefetch(page, LEAF_LINES);
-                }
-            }
-        }
-        for (way, key) in ways.iter().zip(keys) {
-            if let Some((at, page)) = way.and_then(|at| Some((at, guard.peek(at)?))) {
-                let leaf = self.leaf(page, at)?;
-                if let Some(first) = leaf.guess(self.search, key).first() {
-                    leaf.prefetch_record(first);
+            for (way, below) in ways.iter_mut().zip(below) {
+                *way = below.and_then(|at| Some((at, guard.see(at, Hint::Normal)?)));
+                if let Some((_, seen)) = way {
+                    prefetch(seen.page(), LEAF_LINES);
                 }
             }
         }
-        for (way, key) in ways.iter().zip(keys) {
-            found.push(
-                match way.and_then(|at| Some((at, guard.see(at, Hint::Normal)?))) {
-                    None => Err(()),
-                    Some((at, seen)) => {
-                        let leaf = self.leaf(seen.page(), at)?;
-                        let record = self.find(&Reached { at, seen, leaf }, key)?;
-                        Ok(record.map(|record| Found::new(seen.pin(), &record)))
-                    }
-                },
-            );
+        let mut leaves = [None; MANY];
+        for ((leaf, way), key) in leaves.iter_mut().zip(&ways).zip(keys) {
+            if let Some((at, seen)) = *way {
+                let view = self.leaf(seen.page(), at)?;
+                let guess = view.guess(self.search, key);
+                if let Some(first) = guess.first() {
+                    view.prefetch_record(first);
+                }
+                *leaf = Some((at, seen, view, guess));
+            }
+        }
+        for (leaf, key) in leaves.iter().zip(keys) {
+            found.push(match leaf {
+                None => Err(()),
+                Some((at, seen, view, guess)) => {
+                    let record = view.get_guessed(*guess, key);
+                    let record = record.map_err(|damage| self.damage(*at, damage))?;
+                    Ok(record.map(|record| Found::new(seen.pin(), &record)))
+                }
+            });
         }
         Ok(())
     }

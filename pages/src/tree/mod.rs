@@ -28,7 +28,7 @@ use vellum_base::Corruption;
 use crate::error::PageError;
 use crate::page::{PageHeader, PageKind, PageRef, PageSize, TreeId};
 use crate::pool::{Guard, Held, Hint, Pool, Seen};
-use node::{InnerView, LeafView, Search};
+use node::{Damage, InnerView, LeafView, Search};
 
 pub use check::Counted;
 pub use get::Found;
@@ -125,25 +125,24 @@ impl Tree {
         &self.pool
     }
 
+    #[cold]
     fn damage(&self, at: PageRef, what: impl std::fmt::Display) -> PageError {
         let what = format!("tree {}: {what}", self.id.0);
         PageError::Corrupt(Corruption::new(FILE, at.offset(), what))
     }
 
     /// Rule 5, for what the header says.
-    fn expect(&self, page: &[u8], at: PageRef, kind: PageKind) -> Result<(), PageError> {
-        let header = PageHeader::read(page);
-        if header.is_some_and(|header| header.kind == kind && header.tree == self.id) {
-            return Ok(());
-        }
-        let found = header.map(|header| (header.kind, header.tree));
-        Err(self.damage(at, format!("expected a page {kind:?}, found {found:?}")))
+    #[inline]
+    fn is_mine(&self, page: &[u8], kind: PageKind) -> bool {
+        PageHeader::mark_of(page) == Some(PageHeader::mark(kind, self.size, self.id))
     }
 
     #[inline]
     fn leaf<'p>(&self, page: &'p [u8], at: PageRef) -> Result<LeafView<'p>, PageError> {
-        self.expect(page, at, PageKind::Leaf)?;
-        LeafView::new(page).map_err(|damage| self.damage(at, damage))
+        match LeafView::new(page) {
+            Ok(leaf) if self.is_mine(page, PageKind::Leaf) => Ok(leaf),
+            other => Err(self.wrong(page, at, PageKind::Leaf, other.err())),
+        }
     }
 
     #[inline]
@@ -153,13 +152,23 @@ impl Tree {
         at: PageRef,
         level: u8,
     ) -> Result<InnerView<'p>, PageError> {
-        self.expect(page, at, PageKind::Inner)?;
-        let inner = InnerView::new(page).map_err(|damage| self.damage(at, damage))?;
-        if inner.level() != level {
-            let found = inner.level();
-            return Err(self.damage(at, format!("a page of level {found} at level {level}")));
+        match InnerView::new(page) {
+            Ok(inner) if inner.level() == level && self.is_mine(page, PageKind::Inner) => Ok(inner),
+            other => Err(self.wrong(page, at, PageKind::Inner, other.err())),
         }
-        Ok(inner)
+    }
+
+    /// What is wrong with a page (rule 5).
+    #[cold]
+    fn wrong(&self, page: &[u8], at: PageRef, kind: PageKind, damage: Option<Damage>) -> PageError {
+        if !self.is_mine(page, kind) {
+            let found = PageHeader::read(page).map(|found| (found.kind, found.size, found.tree));
+            return self.damage(at, format!("expected a page {kind:?}, found {found:?}"));
+        }
+        match damage {
+            Some(damage) => self.damage(at, damage),
+            None => self.damage(at, "a page of another level"),
+        }
     }
 
     fn fetch(&self, at: PageRef, level: u8, hint: Hint) -> Result<Held<'_>, PageError> {

@@ -18,7 +18,7 @@
 use std::fmt;
 use std::ops::Bound;
 
-use super::node::{InnerView, LeafView, Record, Walk, WalkedKey};
+use super::node::{Damage, InnerView, LeafView, Record, Walk, WalkedKey};
 use super::{Found, LEAF_LINES, LEVELS_MAX, Missing, Root, Stop, Tree, node};
 use crate::error::PageError;
 use crate::page::PageRef;
@@ -28,7 +28,7 @@ use crate::pool::{Guard, Held, Hint};
 const LEAVES_AHEAD: usize = 3;
 
 /// How far ahead a record's cache line is asked for.
-const RECORDS_AHEAD: usize = 4;
+const RECORDS_AHEAD: usize = 8;
 
 /// An end of a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -258,31 +258,40 @@ impl<'t> TreeRange<'t> {
         };
         let begun = side.leaf.is_some();
         let (mut at, mut level) = match (side.way.last(), self.top) {
-            (Some(step), _) => (step.child(tree, guard, end, begun)?, step.level - 1),
+            (Some(step), _) => {
+                let (at, level) = (step.at, step.level);
+                let page = guard.peek(at).ok_or(Missing { at, level })?;
+                let inner = tree.inner(page, at, level)?;
+                let child = go_down(guard, &inner, step.index, end, begun);
+                (child.map_err(|damage| tree.damage(at, damage))?, level - 1)
+            }
             (None, Some((at, level))) if level <= LEVELS_MAX => (at, level),
             (None, Some((at, _))) => {
                 return Err(tree.damage(at, "more levels than a tree has").into());
             }
             (None, None) => return Ok(()),
         };
+        side.way.reserve_exact(level.into());
         while level > 0 {
             let page = guard.peek(at).ok_or(Missing { at, level })?;
             let inner = tree.inner(page, at, level)?;
+            let len = inner.len();
             let index = match (bound, end) {
                 (Bound::Included(key) | Bound::Excluded(key), _) if !begun => {
                     inner.route(tree.search, key)
                 }
                 (_, End::Front) => 0,
-                (_, End::Back) => inner.len() - 1,
+                (_, End::Back) => len - 1,
             };
-            let step = Step {
+            let child = go_down(guard, &inner, index, end, begun);
+            let child = child.map_err(|damage| tree.damage(at, damage))?;
+            side.way.push(Step {
                 at,
                 level,
                 index,
-                len: inner.len(),
-            };
-            (at, level) = (step.child(tree, guard, end, begun)?, level - 1);
-            side.way.push(step);
+                len,
+            });
+            (at, level) = (child, level - 1);
         }
         let seen = guard.see(at, self.hint).ok_or(Missing { at, level })?;
         node::prefetch(seen.page(), LEAF_LINES);
@@ -331,6 +340,11 @@ impl<'t> TreeRange<'t> {
             (last, other.last, self.met) = (true, true, true);
         }
         side.key.begin(view.prefix());
+        let first = match end {
+            End::Front => from..from + RECORDS_AHEAD,
+            End::Back => to.saturating_sub(RECORDS_AHEAD)..to,
+        };
+        first.for_each(|index| view.prefetch_record(index));
         (side.shown, side.turned) = (false, false);
         side.leaf = Some(Leaf {
             page,
@@ -396,39 +410,28 @@ impl Side<'_> {
     }
 }
 
-impl Step {
-    /// The child that the way goes on in. Those that come next are asked for, if they are leaves
-    /// and the end has begun to go from one to another.
-    fn child(
-        &self,
-        tree: &Tree,
-        guard: &Guard<'_>,
-        end: End,
-        begun: bool,
-    ) -> Result<PageRef, Stop> {
-        let (at, level) = (self.at, self.level);
-        let page = guard.peek(at).ok_or(Missing { at, level })?;
-        let inner = tree.inner(page, at, level)?;
-        if begun && level == 1 {
-            self.ask_ahead(guard, &inner, end);
-        }
-        let child = inner.child(self.index);
-        child.map_err(|damage| tree.damage(at, damage).into())
-    }
-
-    /// Has the processor fetch the leaves that come next, where they are in memory.
-    fn ask_ahead(&self, guard: &Guard<'_>, inner: &InnerView<'_>, end: End) {
+/// The child of an inner page where an end goes on. Has the processor fetch the leaves that come
+/// after it, where they are in memory, if the end has begun to go from one to another.
+fn go_down(
+    guard: &Guard<'_>,
+    inner: &InnerView<'_>,
+    index: usize,
+    end: End,
+    begun: bool,
+) -> Result<PageRef, Damage> {
+    if begun && inner.level() == 1 {
         for ahead in 1..=LEAVES_AHEAD {
-            let index = match end {
-                End::Front => Some(self.index + ahead),
-                End::Back => self.index.checked_sub(ahead),
+            let next = match end {
+                End::Front => Some(index + ahead),
+                End::Back => index.checked_sub(ahead),
             };
-            let Some(Ok(at)) = index.map(|index| inner.child(index)) else {
+            let Some(Ok(at)) = next.map(|next| inner.child(next)) else {
                 break;
             };
             guard.prefetch(at);
         }
     }
+    inner.child(index)
 }
 
 impl fmt::Debug for TreeRange<'_> {

@@ -21,7 +21,7 @@ use std::io;
 use std::sync::Arc;
 
 use vellum_disk::{
-    Disk, DiskTraits, DurableWrites, File, Lock, LockMode, Mapped, MappedWrites, OpenMode,
+    Batched, Disk, DiskTraits, DurableWrites, File, Lock, LockMode, Mapped, MappedWrites, OpenMode,
     check_name,
 };
 use vellum_sync::Mutex;
@@ -245,6 +245,7 @@ impl Disk for SimDisk {
         DiskTraits {
             durable_writes: DurableWrites::Simulated,
             mapped_writes: MappedWrites::Simulated,
+            batched: Batched::Plain,
         }
     }
 }

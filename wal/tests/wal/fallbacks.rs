@@ -75,7 +75,11 @@ fn every_way_of_writing_gives_the_same_answers() {
     assert!(last.len() > 60 && expected.0.len() == 8);
     for (direct, mapped) in [(true, true), (true, false), (false, true), (false, false)] {
         let directory = tempdir().unwrap();
-        let probe = Probe { direct, mapped };
+        let probe = Probe {
+            direct,
+            mapped,
+            ..Probe::default()
+        };
         let disk: Arc<dyn Disk> = Arc::new(DirDisk::open_with(directory.path(), probe).unwrap());
         let (wal, _) = open_at(&disk, &config(), Lsn(0)).unwrap();
         let stats = wal.stats();

@@ -50,7 +50,7 @@ impl<'p> InnerView<'p> {
         reason = "an inner page without a child cannot be written"
     )]
     pub fn len(&self) -> usize {
-        self.keys.children.len()
+        self.keys.len() + 1
     }
 
     /// Its level; one above leaves.
@@ -96,8 +96,8 @@ impl<'p> InnerView<'p> {
             at: super::HEADS,
             what: "a child that has no place",
         };
-        let stored = self.keys.children.get(at).ok_or(WRONG)?;
-        PageRef::from_stored(*stored).ok_or(WRONG)
+        let stored = self.keys.child(at).ok_or(WRONG)?;
+        PageRef::from_stored(stored).ok_or(WRONG)
     }
 
     /// Puts the separator left of child `at`, which is not the first, into `into`, in place of what
@@ -125,7 +125,10 @@ impl<'p> InnerView<'p> {
         for at in 0..self.len() {
             self.child(at)?;
         }
-        self.keys.check(self.page, |at, rest| {
+        let children = self.keys.slots() + self.keys.len() * SLOT;
+        let prefix = children + self.len() * PageRef::STORED;
+        let first = prefix + self.keys.prefix.len();
+        self.keys.check(self.page, first, |at, rest| {
             if rest.flags != 0 {
                 let start = self.keys.start(at);
                 return Err(Damage::new(start + SLOT, "a tag that no separator has"));

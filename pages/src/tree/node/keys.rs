@@ -49,6 +49,7 @@ impl Guess {
     }
 
     /// The record to look at first; `None` if the key is not in the page.
+    #[inline]
     #[must_use]
     pub fn first(self) -> Option<usize> {
         (self.from < self.to).then_some(self.from)
@@ -77,7 +78,7 @@ impl<'p> Rest<'p> {
     };
 
     /// The rest that a record begins with; `end` counts from the record.
-    #[inline]
+    #[inline(always)]
     pub(super) fn read(record: &'p [u8]) -> Option<Self> {
         let (tag, record) = record.split_first_chunk::<TAG>()?;
         let tag = u16::from_le_bytes(*tag);
@@ -89,6 +90,12 @@ impl<'p> Rest<'p> {
             tail,
             end: TAG + tail.len(),
         })
+    }
+
+    /// Whether this is a rest that has the same head.
+    #[inline]
+    pub(super) fn is(&self, other: &[u8]) -> bool {
+        self.len == other.len() && self.tail == other.get(HEAD..).unwrap_or_default()
     }
 
     /// How this is ordered to a rest with the same head (rule 2 of the module).
@@ -107,8 +114,6 @@ pub(super) struct Keys<'p> {
     /// The page up to where the records end.
     pub(super) page: &'p [u8],
     pub(super) heads: &'p [[u8; HEAD]],
-    slots: &'p [[u8; SLOT]],
-    pub(super) children: &'p [[u8; PageRef::STORED]],
     pub(super) prefix: &'p [u8],
 }
 
@@ -142,23 +147,20 @@ impl<'p> Keys<'p> {
         }
         let number = |at: usize| usize::from(u16::from_le_bytes([header[at], header[at + 1]]));
         let count = number(COUNT);
-        let children = if inner {
-            (count + 1) * PageRef::STORED
-        } else {
-            0
+        let slots = HEADS + count * HEAD;
+        let children = slots + count * SLOT;
+        let prefix = match inner {
+            true => children + (count + 1) * PageRef::STORED,
+            false => children,
         };
         let used = page.len().saturating_sub(number(UNUSED));
         let page = page.get(..used).ok_or(SHORT)?;
-        let (_, after) = page.split_at_checked(HEADS).ok_or(SHORT)?;
-        let (heads, after) = after.split_at_checked(count * HEAD).ok_or(SHORT)?;
-        let (slots, after) = after.split_at_checked(count * SLOT).ok_or(SHORT)?;
-        let (children, after) = after.split_at_checked(children).ok_or(SHORT)?;
-        let prefix = after.get(..number(PREFIX)).ok_or(SHORT)?;
+        let heads = page.get(HEADS..slots).ok_or(SHORT)?;
+        // What lies before the prefix is within the page if the prefix is.
+        let prefix = page.get(prefix..prefix + number(PREFIX)).ok_or(SHORT)?;
         Ok(Self {
             page,
             heads: heads.as_chunks().0,
-            slots: slots.as_chunks().0,
-            children: children.as_chunks().0,
             prefix,
         })
     }
@@ -168,17 +170,34 @@ impl<'p> Keys<'p> {
         self.heads.len()
     }
 
-    /// Where the first record must begin.
-    fn records(&self) -> usize {
-        let fixed = self.heads.as_flattened().len() + self.slots.as_flattened().len();
-        HEADS + fixed + self.children.as_flattened().len() + self.prefix.len()
+    /// Where the slots begin.
+    #[inline]
+    pub(super) fn slots(&self) -> usize {
+        HEADS + self.heads.len() * HEAD
     }
 
+    /// Child `at` of an inner page.
+    #[inline]
+    pub(super) fn child(&self, at: usize) -> Option<[u8; PageRef::STORED]> {
+        let children = self.slots() + self.len() * SLOT;
+        let child = self.page.get(children + at * PageRef::STORED..)?;
+        child.first_chunk().copied().filter(|_| at <= self.len())
+    }
+
+    /// Where record `at` begins; the end of the records for one that is not there.
     #[inline]
     pub(super) fn start(&self, at: usize) -> usize {
-        self.slots
-            .get(at)
-            .map_or(self.page.len(), |slot| u16::from_le_bytes(*slot).into())
+        let slot = self.page.get(self.slots() + at * SLOT..);
+        match slot.and_then(<[u8]>::first_chunk::<SLOT>) {
+            Some(slot) if at < self.len() => u16::from_le_bytes(*slot).into(),
+            _ => self.page.len(),
+        }
+    }
+
+    /// The bytes of record `at`.
+    #[inline]
+    pub(super) fn bytes(&self, at: usize) -> Option<&'p [u8]> {
+        self.page.get(self.start(at)..self.start(at + 1))
     }
 
     /// The rest of key `at`; its tail is not bounded by the next record.
@@ -230,6 +249,14 @@ impl<'p> Keys<'p> {
     /// Where the key is, or would be. Records that cannot be read count as empty.
     #[inline]
     pub(super) fn settle(&self, guess: Guess, key: &[u8]) -> Result<usize, usize> {
+        match guess.first() {
+            Some(_) => self.settle_run(guess, key),
+            None => Err(guess.from),
+        }
+    }
+
+    /// The part of [`Keys::settle`] that looks at records.
+    fn settle_run(&self, guess: Guess, key: &[u8]) -> Result<usize, usize> {
         let rest = key.get(self.prefix.len()..).unwrap_or_default();
         let (mut from, mut to) = (guess.from, guess.to);
         while from < to {
@@ -255,11 +282,12 @@ impl<'p> Keys<'p> {
         Ok(())
     }
 
-    /// All that the module's rules 1–3 and 6 say; `after` gives where a record ends that begins with
-    /// this rest.
+    /// All that the module's rules 1–3 and 6 say; the records begin at `first`, and `after` gives
+    /// where a record ends that begins with this rest.
     pub(super) fn check(
         &self,
         whole: &[u8],
+        first: usize,
         after: impl Fn(usize, &Rest<'p>) -> Result<usize, Damage>,
     ) -> Result<(), Damage> {
         if PageSize::ALL.iter().all(|size| size.bytes() != whole.len()) {
@@ -268,7 +296,7 @@ impl<'p> Keys<'p> {
         if self.len() == 0 && !self.prefix.is_empty() {
             return Err(Damage::new(PREFIX, "a prefix of no keys"));
         }
-        let mut end = self.records();
+        let mut end = first;
         let mut last: Option<(i32, Rest<'_>)> = None;
         let mut first_byte = None;
         for at in 0..self.len() {

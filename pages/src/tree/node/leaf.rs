@@ -7,7 +7,7 @@ use vellum_base::Timestamp;
 use super::entry::{Body, LARGE_BYTES, Large, VECTORS_LEN, must_be_large};
 use super::keys::{Damage, Guess, Keys, Rest, long, short};
 use super::search::{Search, prefetch_line};
-use super::{BASE, LEAVES, TAG, TAG_LARGE, TAG_VECTORS, WIDTH};
+use super::{BASE, LEAVES, SLOT, TAG, TAG_LARGE, TAG_VECTORS, WIDTH};
 use crate::page::{PageRef, PageSize};
 
 /// What a leaf holds for a key.
@@ -127,13 +127,47 @@ impl<'p> LeafView<'p> {
     /// If the page is damaged, or `at` is not an index.
     #[inline]
     pub fn record(&self, at: usize) -> Result<Record<'p>, Damage> {
-        let start = self.keys.start(at);
-        let bytes = self.keys.page.get(start..self.keys.start(at + 1));
-        let (width, base) = self.stamps();
-        match bytes.and_then(|bytes| decode(bytes, width, base)) {
-            Some((_, record)) => Ok(record),
-            None => Err(Damage::new(start, "a record that is cut off")),
+        self.both(at).map(|(_, record)| record)
+    }
+
+    /// The record of a key, if there is one: [`LeafView::guess`], [`LeafView::settle`] and
+    /// [`LeafView::record`] in one.
+    ///
+    /// # Errors
+    /// If the page is damaged where the key would be.
+    #[inline]
+    pub fn get(&self, search: Search, key: &[u8]) -> Result<Option<Record<'p>>, Damage> {
+        self.get_guessed(self.guess(search, key), key)
+    }
+
+    /// The second half of [`LeafView::get`].
+    ///
+    /// # Errors
+    /// As [`LeafView::get`].
+    #[inline]
+    pub fn get_guessed(&self, guess: Guess, key: &[u8]) -> Result<Option<Record<'p>>, Damage> {
+        match guess.to - guess.from {
+            0 => Ok(None),
+            // Nearly always: heads are seldom equal.
+            1 => {
+                let (rest, record) = self.both(guess.from)?;
+                let key = key.get(self.prefix().len()..).unwrap_or_default();
+                Ok(rest.is(key).then_some(record))
+            }
+            _ => match self.settle(guess, key) {
+                Ok(at) => self.record(at).map(Some),
+                Err(_) => Ok(None),
+            },
         }
+    }
+
+    /// The record at an index with the rest of its key.
+    #[inline(always)]
+    fn both(&self, at: usize) -> Result<(Rest<'p>, Record<'p>), Damage> {
+        let (width, base) = self.stamps();
+        let bytes = self.keys.bytes(at);
+        let both = bytes.and_then(|bytes| decode(bytes, width, base));
+        both.ok_or_else(|| Damage::new(self.keys.start(at), "a record that is cut off"))
     }
 
     /// Width and base of the stamps.
@@ -192,7 +226,9 @@ impl<'p> LeafView<'p> {
         if !self.is_empty() && (least != long(self.page, BASE) || width != width_of(most - least)) {
             return Err(Damage::new(WIDTH, "stamps that take more than they need"));
         }
-        self.keys.check(self.page, |at, rest| {
+        let prefix = self.keys.slots() + self.len() * SLOT;
+        let first = prefix + self.prefix().len();
+        self.keys.check(self.page, first, |at, rest| {
             let end = self.keys.start(at + 1);
             if end < rest.end {
                 return Err(Damage::new(
@@ -244,27 +280,39 @@ impl<'p> LeafView<'p> {
 }
 
 /// A record, and the rest of its key, from all of its bytes. `width` is 8 at most.
-#[inline]
+#[inline(always)]
 pub(super) fn decode(bytes: &[u8], width: usize, base: u64) -> Option<(Rest<'_>, Record<'_>)> {
     let rest = Rest::read(bytes)?;
     let after = bytes.get(rest.end..)?;
-    let at = base.checked_add(stamp(after, width)?)?;
-    let body = after.get(width..)?;
-    let body = if rest.flags & (TAG_LARGE | TAG_VECTORS) == 0 {
-        Body::Inline {
-            value: body,
-            vectors: &[],
-        }
-    } else if rest.flags & TAG_LARGE != 0 {
+    if width == 0 && rest.flags & (TAG_LARGE | TAG_VECTORS) == 0 {
+        let record = Record {
+            at: Timestamp(base),
+            body: Body::Inline {
+                value: after,
+                vectors: &[],
+            },
+        };
+        return Some((rest, record));
+    }
+    let record = decode_other(rest.flags, after, width, base)?;
+    Some((rest, record))
+}
+
+/// [`decode`] for records with a stamp, or with more than a value.
+fn decode_other(flags: u16, bytes: &[u8], width: usize, base: u64) -> Option<Record<'_>> {
+    let at = Timestamp(base.checked_add(stamp(bytes, width)?)?);
+    let body = bytes.get(width..)?;
+    let body = if flags & TAG_LARGE != 0 {
         Body::Large(large(body)?)
     } else {
-        let both = body.get(VECTORS_LEN..)?;
-        let value_len = both.len().checked_sub(short(body, 0))?;
-        let (value, vectors) = both.split_at_checked(value_len)?;
+        let (vectors_len, both) = match flags & TAG_VECTORS {
+            0 => (0, body),
+            _ => (short(body, 0), body.get(VECTORS_LEN..)?),
+        };
+        let (value, vectors) = both.split_at_checked(both.len().checked_sub(vectors_len)?)?;
         Body::Inline { value, vectors }
     };
-    let at = Timestamp(at);
-    Some((rest, Record { at, body }))
+    Some(Record { at, body })
 }
 
 /// The number in the first `width` bytes.

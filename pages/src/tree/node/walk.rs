@@ -10,17 +10,22 @@
 use super::keys::{Damage, bytes_of, number};
 use super::leaf::{LeafView, Record, decode};
 use super::search::prefetch_line;
-use super::{HEAD, HEADS, SLOT};
+use super::{HEAD, HEADS, SLOT, TAG};
 
 /// See the module's rules.
 #[derive(Clone, Copy, Debug)]
 pub struct Walk {
     count: usize,
     used: usize,
+    /// The first slot, as the number of slots that would fit before it.
     slots: usize,
     width: usize,
     base: u64,
 }
+
+/// The first head, as the number of heads that would fit before it.
+const FIRST_HEAD: usize = HEADS / HEAD;
+const _: () = assert!(HEADS.is_multiple_of(HEAD) && HEAD.is_multiple_of(SLOT));
 
 /// A record, with what its key has after the prefix.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +38,8 @@ pub struct Walked<'p> {
     pub tail: &'p [u8],
     /// The record.
     pub record: Record<'p>,
+    /// All of the record from the tail on.
+    bytes: &'p [u8],
 }
 
 impl LeafView<'_> {
@@ -44,7 +51,7 @@ impl LeafView<'_> {
         Walk {
             count: self.len(),
             used: self.used(),
-            slots: HEADS + self.len() * HEAD,
+            slots: (HEADS + self.len() * HEAD) / SLOT,
             width,
             base,
         }
@@ -69,36 +76,38 @@ impl Walk {
     ///
     /// # Errors
     /// If the page is damaged, or `at` is not an index.
-    #[inline]
+    #[inline(always)]
     pub fn read<'p>(&self, page: &'p [u8], at: usize) -> Result<Walked<'p>, Damage> {
         let wrong = Damage {
-            at: self.slots + at * SLOT,
+            at: (self.slots + at) * SLOT,
             what: "a record that is cut off",
         };
         self.try_read(page, at).ok_or(wrong)
     }
 
-    #[inline]
+    #[inline(always)]
     fn try_read<'p>(&self, page: &'p [u8], at: usize) -> Option<Walked<'p>> {
         let page = page.get(..self.used).filter(|_| at < self.count)?;
-        let head = page.get(HEADS + at * HEAD..)?.first_chunk::<HEAD>()?;
+        let head = page.as_chunks::<HEAD>().0.get(FIRST_HEAD + at)?;
         let start = self.start(page, at)?;
         let end = match at + 1 < self.count {
             true => self.start(page, at + 1)?,
             false => self.used,
         };
-        let (rest, record) = decode(page.get(start..end)?, self.width, self.base)?;
+        let bytes = page.get(start..end)?;
+        let (rest, record) = decode(bytes, self.width, self.base)?;
         Some(Walked {
             head: bytes_of(number(*head)),
             len: rest.len,
             tail: rest.tail,
             record,
+            bytes: bytes.get(TAG..)?,
         })
     }
 
     #[inline]
     fn start(&self, page: &[u8], at: usize) -> Option<usize> {
-        let slot = page.get(self.slots + at * SLOT..)?.first_chunk::<SLOT>()?;
+        let slot = page.as_chunks::<SLOT>().0.get(self.slots + at)?;
         Some(u16::from_le_bytes(*slot).into())
     }
 
@@ -123,32 +132,53 @@ pub struct WalkedKey {
     len: usize,
 }
 
+/// Bytes that are copied at once where a tail has no more; what is copied too much does no harm.
+const AT_ONCE: usize = 32;
+
 impl WalkedKey {
     /// Keys of a leaf with this prefix follow.
     pub fn begin(&mut self, prefix: &[u8]) {
-        self.bytes.clear();
-        self.bytes.extend_from_slice(prefix);
+        let room = prefix.len() + HEAD + AT_ONCE;
+        if self.bytes.len() < room {
+            self.bytes.resize(room, 0);
+        }
+        self.bytes[..prefix.len()].copy_from_slice(prefix);
         (self.prefix, self.len) = (prefix.len(), prefix.len());
     }
 
     /// The key of this record.
-    #[inline]
+    #[inline(always)]
     pub fn put(&mut self, walked: &Walked<'_>) {
+        // A rest that is shorter than a head has zeros after it there.
+        self.len = self.prefix + walked.len;
+        if walked.tail.len() <= AT_ONCE
+            && let Some(from) = walked.bytes.first_chunk::<AT_ONCE>()
+            && let Some(into) = self.bytes.get_mut(self.prefix..)
+            && let Some((head, into)) = into.split_first_chunk_mut::<HEAD>()
+            && let Some(into) = into.first_chunk_mut::<AT_ONCE>()
+        {
+            *head = walked.head;
+            into.copy_from_slice(from);
+        } else {
+            self.put_any(walked.head, walked.tail);
+        }
+    }
+
+    /// [`WalkedKey::put`] for keys of any length.
+    fn put_any(&mut self, head: [u8; HEAD], tail: &[u8]) {
         let tail_at = self.prefix + HEAD;
-        let end = tail_at + walked.tail.len();
+        let end = tail_at + tail.len();
         if self.bytes.len() < end {
             self.bytes.resize(end, 0);
         }
-        self.bytes[self.prefix..tail_at].copy_from_slice(&walked.head);
-        self.bytes[tail_at..end].copy_from_slice(walked.tail);
-        // A rest that is shorter than a head has zeros after it there.
-        self.len = self.prefix + walked.len;
+        self.bytes[self.prefix..tail_at].copy_from_slice(&head);
+        self.bytes[tail_at..end].copy_from_slice(tail);
     }
 
     /// The key that was put last.
     #[inline]
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
+        self.bytes.get(..self.len).unwrap_or_default()
     }
 }

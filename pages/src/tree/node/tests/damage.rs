@@ -8,7 +8,7 @@ use vellum_base::Timestamp;
 use super::super::keys::Damage;
 use super::super::{
     Below, Body, Child, Cut, Entry, Fill, InnerRun, InnerView, LeafBuilder, LeafMerge, LeafView,
-    Pushed, Search, prefetch,
+    Pushed, Search, WalkedKey, prefetch,
 };
 use super::{Owned, build, keys, places, read, records, sizes};
 use crate::page::{HEADER, PageSize};
@@ -24,9 +24,20 @@ fn use_it(page: &[u8], probes: &[Vec<u8>]) {
             for search in Search::all() {
                 let at = leaf.lower_bound(search, probe);
                 assert!(at <= leaf.len());
+                let _ = leaf.get(search, probe);
             }
         }
+        let (walk, mut walked_key) = (leaf.walk(), WalkedKey::default());
+        walked_key.begin(leaf.prefix());
         for at in 0..=leaf.len() {
+            walk.prefetch(page, at);
+            if let Ok(walked) = walk.read(page, at) {
+                walked_key.put(&walked);
+                assert_eq!(leaf.record(at), Ok(walked.record));
+                leaf.key(at, &mut key).unwrap();
+                assert_eq!(walked_key.bytes(), key);
+                let _ = walk.read(&page[..page.len() / 2], at);
+            }
             let _ = (
                 leaf.key(at, &mut key),
                 leaf.next_key(at, &mut key),

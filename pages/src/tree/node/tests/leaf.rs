@@ -100,6 +100,8 @@ proptest! {
                 let right = keys.binary_search(&probe);
                 for search in Search::all() {
                     prop_assert_eq!(leaf.find(search, &probe), right);
+                    let record = right.ok().map(|at| leaf.record(at).unwrap());
+                    prop_assert_eq!(leaf.get(search, &probe), Ok(record));
                 }
                 let bound = leaf.lower_bound(Search::detect(), &probe);
                 prop_assert_eq!(bound, keys.partition_point(|key| *key < probe));
