@@ -5,8 +5,8 @@
 //!
 //! 1. A package that does not build is an error, never a failed or a caught test.
 //! 2. A test runs where cargo would run it: in its package's folder.
-//! 3. Builds of mutants are incremental in std mode, whatever the environment says of others: the
-//!    trees differ in a line or two. Optimised modes keep their profile: models must stay fast.
+//! 3. Builds of mutants are incremental in every mode, whatever environment and profile say of
+//!    others: the trees differ in a line or two. Dependencies are not, and models stay as fast.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -79,7 +79,7 @@ pub fn try_build(
 ) -> Result<std::result::Result<Vec<Binary>, String>> {
     let name = format!("build of {package}");
     let mut command = command(layout, mode, package, targets);
-    make_incremental(&mut command, mode);
+    command.env("CARGO_INCREMENTAL", "1");
     let job = Job {
         name,
         command,
@@ -91,12 +91,6 @@ pub fn try_build(
     }
     let printed = ended.output.lines().filter(|line| !line.starts_with('{'));
     Ok(Err(printed.collect::<Vec<_>>().join("\n")))
-}
-
-fn make_incremental(command: &mut Command, mode: Mode) {
-    if mode == Mode::Std {
-        command.env("CARGO_INCREMENTAL", "1");
-    }
 }
 
 fn command(layout: &Layout, mode: Mode, package: &str, targets: &Targets) -> Command {
@@ -205,20 +199,6 @@ mod tests {
             folder: "/w/txn".into(),
         };
         assert_eq!(parse_messages(messages), [expected]);
-    }
-
-    #[test]
-    fn only_unoptimised_builds_are_made_incremental() {
-        let is_set = |mode| {
-            let mut command = Command::new("cargo");
-            make_incremental(&mut command, mode);
-            let mut variables = command.get_envs();
-            variables.any(|(name, value)| {
-                name == "CARGO_INCREMENTAL" && value.is_some_and(|value| value == "1")
-            })
-        };
-        let modes = [Mode::Std, Mode::Loom, Mode::Shuttle, Mode::Crash];
-        assert_eq!(modes.map(is_set), [true, false, false, false]);
     }
 
     #[test]

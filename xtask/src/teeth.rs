@@ -153,7 +153,7 @@ fn run_all(
         }
         prepare(&mut trials, &batch)?;
         for choice in &batch {
-            run_one(&mut trials, choice, report)?;
+            run_one(&trials, choice, report)?;
             // After each, not before: what was prepared is used once at least.
             if since.elapsed() >= limit {
                 break;
@@ -165,7 +165,7 @@ fn run_all(
 
 fn prepare(trials: &mut Trials<'_>, batch: &[Choice]) -> Result<()> {
     let begun = Instant::now();
-    trials.prepare(batch)?;
+    trials.prepare(batch.iter().map(|choice| &choice.mutant))?;
     if let Some(Choice { mutant, .. }) = batch.first() {
         println!(
             "{:>7.1} s  {} in {} mode, without mutants",
@@ -177,7 +177,7 @@ fn prepare(trials: &mut Trials<'_>, batch: &[Choice]) -> Result<()> {
     Ok(())
 }
 
-fn run_one(trials: &mut Trials<'_>, choice: &Choice, report: &mut Report) -> Result<()> {
+fn run_one(trials: &Trials<'_>, choice: &Choice, report: &mut Report) -> Result<()> {
     let Choice { mutant, reason } = choice;
     let begun = Instant::now();
     let outcome = trials.run(mutant)?;

@@ -9,6 +9,8 @@
 //! 3. They are tried in batches of one mode and one package, each where the first of its mutants
 //!    stood: so they share builds. A batch is small, for what a bounded run prepares in vain when its
 //!    time is over; and whichever mutant the rotation begins with is the first to be tried.
+//! 4. All batches of one mode follow one another, the modes in the order of their first mutants: the
+//!    first build in a mode costs as much as dozens of mutants.
 
 use std::collections::BTreeSet;
 
@@ -95,7 +97,7 @@ impl Selection {
         }
     }
 
-    /// The mutants in batches, by rule 3.
+    /// The mutants in batches, by rules 3 and 4.
     pub(super) fn into_batches(self) -> Vec<Vec<Choice>> {
         let mut batches: Vec<Vec<Choice>> = Vec::new();
         for choice in self.choices {
@@ -108,11 +110,22 @@ impl Selection {
                 _ => batches.push(vec![choice]),
             }
         }
+        let mut modes: Vec<(Reason, Mode)> = Vec::new();
+        for batch in &batches {
+            if !modes.contains(&batch[0].mode()) {
+                modes.push(batch[0].mode());
+            }
+        }
+        batches.sort_by_key(|batch| modes.iter().position(|mode| *mode == batch[0].mode()));
         batches
     }
 }
 
 impl Choice {
+    fn mode(&self) -> (Reason, Mode) {
+        (self.reason, self.mutant.mode)
+    }
+
     fn kind(&self) -> (Reason, Mode, &str) {
         (self.reason, self.mutant.mode, &self.mutant.package)
     }
@@ -227,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn batches_gather_what_shares_builds_and_begin_where_the_rotation_does() {
+    fn batches_gather_what_shares_builds_by_mode_and_begin_where_the_rotation_does() {
         let chosen = |name: &str, mode: &str, package: &str| {
             let text = mutant(name, "f.rs")
                 .patch
@@ -257,9 +270,9 @@ mod tests {
             .iter()
             .map(|batch| batch.iter().map(|one| one.mutant.name.as_str()).collect())
             .collect();
-        assert_eq!(names[..2], [["a", "d"], ["b", "e"]]);
-        assert_eq!((names[2][0], names[2].len()), ("c", BATCH));
-        assert_eq!(names[3..], [vec!["f"], vec!["11", "12"]]);
+        assert_eq!(names[0], ["a", "d"]);
+        assert_eq!((names[1][0], names[1].len()), ("c", BATCH));
+        assert_eq!(names[2..], [vec!["11", "12"], vec!["b", "e"], vec!["f"]]);
     }
 
     #[test]

@@ -1,17 +1,18 @@
 //! Mutants tried: first their tests without them, then each with its own.
 //!
 //! 1. All tests that a batch names run before its first mutant is applied, each once however many
-//!    name it: a batch costs one build of the tree as it is.
+//!    name it, and several at a time: a batch costs one build of the tree as it is.
 //! 2. Nothing is built between one mutant and the next: the build with the next takes the one
 //!    before back as well.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::thread;
 
 use super::mutant::Mutant;
 use super::scratch::Scratch;
-use super::select::Choice;
-use crate::binaries::{self, Targets};
-use crate::child::{self, Job, Verdict};
+use crate::binaries::{self, Binary, Targets};
+use crate::child::{self, Ended, Job, Verdict};
 use crate::error::Result;
 use crate::mode::{Effort, Mode};
 
@@ -71,10 +72,24 @@ impl Unfit {
 /// What one test without a mutant did: nothing to say, or why it cannot judge.
 type Baseline = std::result::Result<(), Unfit>;
 
+/// What a mutant's header names as its test.
+type Named = (Mode, String, Targets, String);
+
+fn named(mutant: &Mutant) -> Named {
+    let Mutant {
+        mode,
+        package,
+        targets,
+        test,
+        ..
+    } = mutant.clone();
+    (mode, package, targets, test)
+}
+
 /// Trials in one copy; a test runs without mutants once, whoever names it.
 pub(super) struct Trials<'a> {
     scratch: &'a Scratch,
-    baselines: BTreeMap<(Mode, String, Targets, String), Baseline>,
+    baselines: BTreeMap<Named, Baseline>,
 }
 
 impl<'a> Trials<'a> {
@@ -86,19 +101,53 @@ impl<'a> Trials<'a> {
         }
     }
 
-    /// Runs the tests of a batch without its mutants.
-    pub(super) fn prepare(&mut self, batch: &[Choice]) -> Result<()> {
-        for Choice { mutant, .. } in batch {
-            // What is found out here is told with each mutant it concerns.
-            let _ = self.baseline(mutant)?;
+    /// Runs the tests of a batch, which is of one mode and one package, without its mutants. What is
+    /// found out is told with each mutant it concerns.
+    pub(super) fn prepare<'m>(&mut self, batch: impl Iterator<Item = &'m Mutant>) -> Result<()> {
+        let (mut built, mut waiting) = (BTreeMap::new(), BTreeMap::new());
+        let (mut jobs, mut width) = (BTreeMap::new(), 1);
+        for mutant in batch {
+            if self.baselines.contains_key(&named(mutant)) {
+                continue;
+            }
+            width = width_of(mutant.mode);
+            if !built.contains_key(&mutant.targets) {
+                let binaries = self.build(mutant, "without the mutant")?;
+                built.insert(mutant.targets.clone(), binaries);
+            }
+            let found = match &built[&mutant.targets] {
+                Ok(binaries) => tests(binaries, mutant, "without the mutant")?,
+                Err(unfit) => Err(unfit.clone()),
+            };
+            match found {
+                Ok(found) => {
+                    let names: Vec<_> = found.iter().map(|job| job.name.clone()).collect();
+                    jobs.extend(found.into_iter().map(|job| (job.name.clone(), job)));
+                    waiting.insert(named(mutant), names);
+                }
+                Err(unfit) => {
+                    self.baselines.insert(named(mutant), Err(unfit));
+                }
+            }
+        }
+        let ended = child::run_all(jobs.into_values().collect(), width, &self.place(), |_| {})?;
+        for (named, names) in waiting {
+            let mut own = ended.iter().filter(|one| names.contains(&one.name));
+            let baseline = own.try_for_each(judge_baseline);
+            self.baselines.insert(named, baseline);
         }
         Ok(())
     }
 
-    /// Tries one mutant.
-    pub(super) fn run(&mut self, mutant: &Mutant) -> Result<Outcome> {
-        if let Err(unfit) = self.baseline(mutant)? {
-            return Ok(Outcome::Unfit(unfit));
+    /// Tries one mutant of a batch that was prepared.
+    pub(super) fn run(&self, mutant: &Mutant) -> Result<Outcome> {
+        match self.baselines.get(&named(mutant)) {
+            Some(Ok(())) => {}
+            Some(Err(unfit)) => return Ok(Outcome::Unfit(unfit.clone())),
+            None => {
+                let why = "its test was never seen to pass".to_owned();
+                return Ok(Outcome::Unfit(Unfit::new(why, "")));
+            }
         }
         let mutation = match self.scratch.mutate(mutant) {
             Ok(mutation) => mutation,
@@ -112,74 +161,41 @@ impl<'a> Trials<'a> {
         Ok(outcome)
     }
 
-    fn baseline(&mut self, mutant: &Mutant) -> Result<Baseline> {
-        let Mutant {
-            mode,
-            package,
-            targets,
-            test,
-            ..
-        } = mutant;
-        let key = (*mode, package.clone(), targets.clone(), test.clone());
-        if let Some(known) = self.baselines.get(&key) {
-            return Ok(known.clone());
-        }
-        let found = self.run_baseline(mutant)?;
-        self.baselines.insert(key, found.clone());
-        Ok(found)
-    }
-
-    fn run_baseline(&self, mutant: &Mutant) -> Result<Baseline> {
-        let jobs = match self.jobs(mutant, "without the mutant")? {
-            Ok(jobs) => jobs,
-            Err(unfit) => return Ok(Err(unfit)),
-        };
-        for job in jobs {
-            let ended = child::run_one(job, &self.scratch.layout().target.join("xtask"))?;
-            let what = match ended.verdict {
-                Verdict::Passed => continue,
-                Verdict::Failed => "fails",
-                Verdict::Hung => "hangs",
-            };
-            let why = format!("{} {what} without the mutant", ended.name);
-            return Ok(Err(Unfit::new(why, &ended.output)));
-        }
-        Ok(Ok(()))
-    }
-
     /// The tests that a mutant names, built from the copy as it stands; `when` is for the reader.
     fn jobs(&self, mutant: &Mutant, when: &str) -> Result<std::result::Result<Vec<Job>, Unfit>> {
+        match self.build(mutant, when)? {
+            Ok(binaries) => tests(&binaries, mutant, when),
+            Err(unfit) => Ok(Err(unfit)),
+        }
+    }
+
+    fn build(
+        &self,
+        mutant: &Mutant,
+        when: &str,
+    ) -> Result<std::result::Result<Vec<Binary>, Unfit>> {
         let Mutant {
             mode,
             package,
             targets,
-            test,
             ..
         } = mutant;
-        let built = match binaries::try_build(self.scratch.layout(), *mode, package, targets)? {
-            Ok(built) => built,
-            Err(printed) => {
-                let why = format!("{package} does not build {when}");
-                return Ok(Err(Unfit::new(why, &printed)));
-            }
-        };
-        let mut jobs = Vec::new();
-        for binary in &built {
-            let tests = binaries::list(binary)?;
-            let named = tests.iter().filter(|name| name.contains(test.as_str()));
-            jobs.extend(named.map(|name| binaries::job(binary, name, *mode, Effort::Brief)));
-        }
-        if jobs.is_empty() {
-            let why = format!("{package} has no test {test} {when}");
-            return Ok(Err(Unfit::new(why, "")));
-        }
-        Ok(Ok(jobs))
+        let built = binaries::try_build(self.scratch.layout(), *mode, package, targets)?;
+        Ok(built.map_err(|printed| {
+            let why = format!("{package} does not build {when}");
+            Unfit::new(why, &printed)
+        }))
+    }
+
+    /// Where what tests print is kept until they end.
+    fn place(&self) -> PathBuf {
+        self.scratch.layout().target.join("xtask")
     }
 
     fn judge(&self, jobs: Vec<Job>) -> Result<Outcome> {
         let mut names = Vec::new();
         for job in jobs {
-            let ended = child::run_one(job, &self.scratch.layout().target.join("xtask"))?;
+            let ended = child::run_one(job, &self.place())?;
             match ended.verdict {
                 Verdict::Failed => return Ok(Outcome::Caught { test: ended.name }),
                 Verdict::Hung => return Ok(Outcome::CaughtHanging { test: ended.name }),
@@ -189,5 +205,43 @@ impl<'a> Trials<'a> {
         Ok(Outcome::Survived {
             test: names.join(", "),
         })
+    }
+}
+
+/// The tests of `binaries` that a mutant names.
+fn tests(
+    binaries: &[Binary],
+    mutant: &Mutant,
+    when: &str,
+) -> Result<std::result::Result<Vec<Job>, Unfit>> {
+    let Mutant { mode, test, .. } = mutant;
+    let mut jobs = Vec::new();
+    for binary in binaries {
+        let tests = binaries::list(binary)?;
+        let named = tests.iter().filter(|name| name.contains(test.as_str()));
+        jobs.extend(named.map(|name| binaries::job(binary, name, *mode, Effort::Brief)));
+    }
+    if jobs.is_empty() {
+        let why = format!("{} has no test {test} {when}", mutant.package);
+        return Ok(Err(Unfit::new(why, "")));
+    }
+    Ok(Ok(jobs))
+}
+
+fn judge_baseline(ended: &Ended) -> Baseline {
+    let what = match ended.verdict {
+        Verdict::Passed => return Ok(()),
+        Verdict::Failed => "fails",
+        Verdict::Hung => "hangs",
+    };
+    let why = format!("{} {what} without the mutant", ended.name);
+    Err(Unfit::new(why, &ended.output))
+}
+
+/// How many tests run at a time. Crash sweeps have the disk for themselves.
+fn width_of(mode: Mode) -> usize {
+    match mode {
+        Mode::Crash => 1,
+        _ => thread::available_parallelism().map_or(2, std::num::NonZero::get),
     }
 }
