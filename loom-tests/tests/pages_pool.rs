@@ -196,6 +196,31 @@ fn a_page_gets_one_frame() {
     });
 }
 
+/// Who fetches many gets the frame of another who was first with one of them, or is first.
+#[test]
+fn one_of_many_gets_one_frame() {
+    let model = Model::new("pages_pool::one_of_many_gets_one_frame");
+    model.preemptions(2).executions(300_000).check(|| {
+        let pool = pool(3);
+        let other = pool.clone();
+        let many = thread::spawn(move || {
+            let held = other.fetch_many(&[at(1), at(2)], SIZE, Hint::Normal);
+            let held = held.unwrap();
+            assert_eq!((held[0][0], held[1][0]), (1, 2));
+            [0, 1].map(|which: usize| held[which].as_ptr().addr())
+        });
+        let other = pool.clone();
+        let one = thread::spawn(move || {
+            let held = other.fetch(at(2), SIZE, Hint::Normal).unwrap();
+            held.as_ptr().addr()
+        });
+        let (many, one) = (many.join().unwrap(), one.join().unwrap());
+        let [first, second] = [1, 2].map(|step| pool.hold(at(step)).unwrap().as_ptr().addr());
+        assert_eq!((many, one), ([first, second], second));
+        assert!(pool.create(SIZE).is_ok(), "the loser's frame is free");
+    });
+}
+
 /// A dirty page is not evicted; when it is written, it may be.
 #[test]
 fn a_dirty_page_is_not_lost() {

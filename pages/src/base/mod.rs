@@ -39,7 +39,7 @@ use std::sync::Arc;
 use vellum_disk::Disk;
 use vellum_sync::{Condvar, Mutex, RwLock};
 
-use crate::file::{PageFile, write_error};
+use crate::file::{PageFile, PageRead, write_error};
 use crate::page::{PageRef, PageSize, TreeId};
 use crate::pool::{PageReader, Pool};
 use crate::state::Alive;
@@ -88,6 +88,10 @@ struct FromFile(Arc<PageFile>);
 impl PageReader for FromFile {
     fn read(&self, at: PageRef, size: PageSize, into: &mut [u8]) -> Result<(), PageError> {
         self.0.read(at, size, into)
+    }
+
+    fn read_many(&self, size: PageSize, pages: &mut [PageRead<'_>]) {
+        self.0.read_many(size, pages);
     }
 }
 

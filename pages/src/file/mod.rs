@@ -5,8 +5,9 @@
 //!    and writes need no order among themselves.
 //! 2. Writing fills in the place, the salt and the checksum, in a copy; all else in the header is
 //!    the maker's. What is given is as long as its place.
-//! 3. Neighbours in the file are written together, in order of place, at most [`BATCH`] at once.
-//!    A write that fails may have left anything at its places; they hold no live page.
+//! 3. Neighbours in the file are written as one, and those of some [`BATCH`] bytes in one batch, in
+//!    order of place. A write that fails may have left anything at its places, and so may the rest
+//!    of its batch; they hold no live page.
 //! 4. Reading believes nothing before the checksum, then the place, the salt, the size and the kind
 //!    agree with what was asked for. On a mismatch the place is read once more, since what the
 //!    system's cache or the bus did once need not be what the disk holds [15]. A place is never
@@ -16,6 +17,7 @@
 //!
 //! [15]: crate#hazards
 
+mod many;
 mod stored;
 
 use std::io;
@@ -28,12 +30,13 @@ use vellum_sync::Mutex;
 use crate::page::{HEADER, STEP};
 use crate::{PageError, PageRef, PageSize};
 
+pub use many::PageRead;
 pub use stored::compress;
 
 /// The file's name in the database's directory.
 pub const FILE_NAME: &str = "pages";
 
-/// Bytes written at once, at most.
+/// Bytes written at once: no more than that and a page.
 pub const BATCH: usize = 1 << 20;
 
 /// Spare buffers kept.
@@ -105,18 +108,36 @@ impl PageFile {
             let read = self.fill(at, into)?;
             return Ok(stored::check(into, read, (at, size, self.salt)));
         }
-        let mut buffer = self.spare.lock().pop().unwrap_or_default();
-        buffer.resize(at.stored_bytes(), 0);
+        let mut buffer = self.lend(at.stored_bytes());
         let read = self.fill(at, &mut buffer);
-        let found = read.map(|read| {
-            stored::check(&buffer, read, (at, size, self.salt))
-                .and_then(|()| stored::expand(&buffer, into))
-        });
+        let found = read.map(|read| self.unpack(&buffer, read, (at, size), into));
+        self.give_back(buffer);
+        found
+    }
+
+    /// A compressed page, of whose place `read` bytes were read.
+    fn unpack(
+        &self,
+        stored: &[u8],
+        read: usize,
+        (at, size): (PageRef, PageSize),
+        into: &mut [u8],
+    ) -> Result<(), stored::Wrong> {
+        stored::check(stored, read, (at, size, self.salt))?;
+        stored::expand(stored, into)
+    }
+
+    fn lend(&self, bytes: usize) -> Vec<u8> {
+        let mut buffer = self.spare.lock().pop().unwrap_or_default();
+        buffer.resize(bytes, 0);
+        buffer
+    }
+
+    fn give_back(&self, buffer: Vec<u8>) {
         let mut spare = self.spare.lock();
         if spare.len() < SPARE_MAX {
             spare.push(buffer);
         }
-        found
     }
 
     fn fill(&self, at: PageRef, into: &mut [u8]) -> Result<usize, PageError> {
@@ -151,28 +172,33 @@ impl PageFile {
     fn write_batch<B: AsRef<[u8]>>(&self, batch: &mut Vec<(PageRef, B)>) -> Result<(), PageError> {
         batch.sort_unstable_by_key(|(at, _)| at.step());
         let mut joined: Vec<u8> = Vec::new();
-        let mut start = 0;
+        // Where each run of neighbours begins: in `joined`, and in the file.
+        let mut runs: Vec<(usize, u64)> = Vec::new();
+        let mut next = None;
         for (at, image) in batch.drain(..) {
-            if start + joined.len() as u64 != at.offset() || joined.len() >= BATCH {
-                self.write_joined(&joined, start)?;
-                joined.clear();
-                start = at.offset();
-            }
             let from = joined.len();
+            if next != Some(at.offset()) {
+                runs.push((from, at.offset()));
+            }
+            next = Some(at.offset() + at.stored_bytes() as u64);
             joined.extend_from_slice(image.as_ref());
             stored::seal(&mut joined[from..], at, self.salt);
         }
-        self.write_joined(&joined, start)
-    }
-
-    fn write_joined(&self, bytes: &[u8], offset: u64) -> Result<(), PageError> {
-        if bytes.is_empty() {
+        let Some((_, first)) = runs.first().copied() else {
             return Ok(());
+        };
+        let mut writes = Vec::with_capacity(runs.len());
+        let mut rest = &*joined;
+        for (start, offset) in runs.into_iter().rev() {
+            let (before, run) = rest.split_at(start);
+            writes.push((run, offset));
+            rest = before;
         }
-        let written = self.file.write_at(bytes, offset);
-        written.map_err(|error| {
+        writes.reverse();
+        self.file.write_many(&writes).map_err(|error| {
+            let (bytes, runs) = (joined.len(), writes.len());
             write_error(&error, || {
-                format!("{} bytes of pages at offset {offset}", bytes.len())
+                format!("{bytes} bytes of pages from offset {first} on, in {runs} places")
             })
         })
     }

@@ -283,3 +283,111 @@ fn failed_calls_are_named_and_nothing_is_damage() {
     assert!(matches!(read, Err(PageError::Read { .. })));
     assert_same(&file, at(2, 2), PageSize::K8, &page);
 }
+
+/// Pages of 16 KiB, plain and compressed in turn, at every third place.
+fn several(file: &PageFile) -> Vec<(PageRef, Vec<u8>)> {
+    let mut pages = Vec::new();
+    for number in 0..10 {
+        let image = image(PageSize::K16, (number % 2 == 0).then_some(number as u8));
+        let stored = compress(&image).unwrap_or(image.clone());
+        let place = at(2 + number * 12, (stored.len() / STEP) as u8);
+        file.write([(place, stored)]).unwrap();
+        pages.push((place, image));
+    }
+    pages
+}
+
+#[test]
+fn many_are_read_together_and_each_is_checked() {
+    let disk = MemoryDisk::new();
+    let (file, raw) = file_of(&disk);
+    let pages = several(&file);
+    // One of each form is damaged, one is asked for where another is, one is behind the end.
+    raw.write_at(&[9], pages[4].0.offset() + 100).unwrap();
+    raw.write_at(&[9], pages[5].0.offset() + 100).unwrap();
+    let mut places: Vec<_> = pages.iter().map(|(place, _)| *place).collect();
+    places[6] = at(pages[6].0.step() + 1, 4);
+    places[7] = at(9999, 4);
+    places[8] = at(pages[8].0.step(), 5);
+    let mut frames = vec![vec![0xEE; 16 << 10]; places.len()];
+    frames[9].truncate(8192);
+    let mut reads: Vec<_> = places
+        .iter()
+        .zip(&mut frames)
+        .map(|(place, frame)| PageRead::new(*place, frame))
+        .collect();
+    file.read_many(PageSize::K16, &mut reads);
+    let outcomes: Vec<_> = reads.into_iter().map(|read| read.outcome).collect();
+    for (number, outcome) in outcomes.iter().enumerate() {
+        if number >= 4 {
+            let Err(PageError::Corrupt(corruption)) = outcome else {
+                panic!("{number}: {outcome:?}");
+            };
+            assert_eq!(corruption.offset, places[number].offset());
+        } else {
+            assert!(outcome.is_ok(), "{number}: {outcome:?}");
+            assert_eq!(frames[number][32..], pages[number].1[32..]);
+        }
+    }
+}
+
+#[test]
+fn a_failed_read_among_many_is_its_own() {
+    let sim = SimDisk::new(3);
+    let (file, _) = file_of(&sim);
+    let pages = several(&file);
+    for fails in 0..10 {
+        sim.fail(Fault {
+            at: sim.call_count() + fails,
+            trouble: Trouble::Io,
+            lasting: Lasting::Once,
+            only: Some(CallKind::Read),
+        });
+        let mut frames = vec![vec![0xEE; 16 << 10]; pages.len()];
+        let reads = pages.iter().zip(&mut frames);
+        let mut reads: Vec<_> = reads
+            .map(|((place, _), frame)| PageRead::new(*place, frame))
+            .collect();
+        file.read_many(PageSize::K16, &mut reads);
+        for (number, read) in reads.iter().enumerate() {
+            let failed = matches!(read.outcome, Err(PageError::Read { .. }));
+            assert_eq!(failed, number as u64 == fails);
+            assert!(failed || read.into[32..] == pages[number].1[32..]);
+        }
+    }
+}
+
+#[test]
+fn a_mismatch_among_many_is_read_again() {
+    let disk = MemoryDisk::new();
+    let (file, raw) = file_of(&disk);
+    let pages = several(&file);
+    let flaky = Flaky {
+        inner: raw,
+        reads: vellum_sync::atomic::AtomicUsize::new(0),
+    };
+    let file = PageFile::new(Arc::new(flaky), SALT);
+    let mut frames = vec![vec![0xEE; 16 << 10]; pages.len()];
+    let reads = pages.iter().zip(&mut frames);
+    let mut reads: Vec<_> = reads
+        .map(|((place, _), frame)| PageRead::new(*place, frame))
+        .collect();
+    file.read_many(PageSize::K16, &mut reads);
+    assert!(reads.iter().all(|read| read.outcome.is_ok()));
+}
+
+#[test]
+fn runs_apart_are_written_at_their_places() {
+    let sim = SimDisk::new(1);
+    let (file, _) = file_of(&sim);
+    let steps = [2, 4, 9, 11, 13, 40, 16];
+    let images = steps.map(|step| image(PageSize::K8, Some(step as u8)));
+    let before = sim.call_count();
+    let pages = steps.iter().zip(&images);
+    file.write(pages.map(|(step, image)| (at(*step, 2), image)))
+        .unwrap();
+    assert_eq!(sim.call_count() - before, 4, "2 to 5, 9 to 14, 16, 40");
+    for (step, image) in steps.iter().zip(&images) {
+        assert_same(&file, at(*step, 2), PageSize::K8, image);
+    }
+}

@@ -35,6 +35,7 @@
 //! [15]: crate#hazards
 
 mod held;
+mod many;
 mod new_page;
 mod room;
 mod stats;
@@ -52,6 +53,7 @@ use vellum_sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use vellum_sync::{Arc, EpochGuard, Epochs};
 
 use crate::error::PageError;
+use crate::file::PageRead;
 use crate::frames::{self, Frames};
 use crate::page::{PageRef, PageSize};
 
@@ -72,6 +74,14 @@ pub trait PageReader: Send + Sync {
     /// # Errors
     /// If the page cannot be read, or is not what was written.
     fn read(&self, at: PageRef, size: PageSize, into: &mut [u8]) -> Result<(), PageError>;
+
+    /// Reads pages of one size as [`PageReader::read`] does, together where it can. Each has its own
+    /// outcome.
+    fn read_many(&self, size: PageSize, pages: &mut [PageRead<'_>]) {
+        for page in pages {
+            page.outcome = self.read(page.at, size, page.into);
+        }
+    }
 }
 
 /// How long a page is worth keeping.
@@ -158,25 +168,35 @@ impl Pool {
             }
             let mut page = self.create(size)?.hint(hint);
             self.shared.reader.read(at, size, &mut page)?;
-            self.shared.tallies.misses.add(1);
-            let entry = self.entry(at)?;
-            let frames = &self.shared.frames;
-            // The page is ours alone until it is in the table; then it is pinned already.
-            let frame = page.frame();
-            frames.set_at(frame, at);
-            frames.pins(frame).store(1, Ordering::Relaxed);
-            let absent = Word::ABSENT.0;
-            let clean = Word::clean(frame, hint).0;
-            // Release: rule 2. Relaxed: who loses looks again, under a guard (rule 6).
-            match entry.compare_exchange(absent, clean, Ordering::Release, Ordering::Relaxed) {
-                Ok(_) => {
-                    page.into_own().share();
-                    if hint == Hint::Scan {
-                        self.shared.note_scanned(frame);
-                    }
-                    return Ok(Held::adopt(&self.shared, frame));
+            if let Some(held) = self.admit(page, at)? {
+                return Ok(held);
+            }
+        }
+    }
+
+    /// Lets everyone find a page that was read; it is held. `None`: another was first (rule 6).
+    fn admit(&self, page: NewPage, at: PageRef) -> Result<Option<Held<'_>>, PageError> {
+        self.shared.tallies.misses.add(1);
+        let entry = self.entry(at)?;
+        let frames = &self.shared.frames;
+        // The page is ours alone until it is in the table; then it is pinned already.
+        let (frame, hint) = (page.frame(), page.hinted());
+        frames.set_at(frame, at);
+        frames.pins(frame).store(1, Ordering::Relaxed);
+        let absent = Word::ABSENT.0;
+        let clean = Word::clean(frame, hint).0;
+        // Release: rule 2. Relaxed: who loses looks again, under a guard (rule 6).
+        match entry.compare_exchange(absent, clean, Ordering::Release, Ordering::Relaxed) {
+            Ok(_) => {
+                page.into_own().share();
+                if hint == Hint::Scan {
+                    self.shared.note_scanned(frame);
                 }
-                Err(_) => frames.pins(frame).store(0, Ordering::Relaxed),
+                Ok(Some(Held::adopt(&self.shared, frame)))
+            }
+            Err(_) => {
+                frames.pins(frame).store(0, Ordering::Relaxed);
+                Ok(None)
             }
         }
     }

@@ -87,6 +87,47 @@ fn what_is_fetched_is_found() {
 }
 
 #[test]
+fn many_are_fetched_in_their_order_and_read_once() {
+    let size = PageSize::K8;
+    let (pool, reader) = pool(16 * size.bytes());
+    let numbers = [7, 3, 9, 1, 4];
+    let places = numbers.map(|number| place(number, size));
+    drop(pool.fetch(places[1], size, Hint::Normal).unwrap());
+    publish(&pool, places[3], size);
+    for reads in [4, 4] {
+        let held = pool.fetch_many(&places, size, Hint::Normal).unwrap();
+        for (at, held) in places.iter().zip(&held) {
+            assert!(held.at() == Some(*at) && is_page(*at, held));
+        }
+        assert_eq!(reader.reads.load(Ordering::Relaxed), reads);
+    }
+    assert!(pool.fetch_many(&[], size, Hint::Scan).unwrap().is_empty());
+    // One asked for twice is one page.
+    let twice = [place(20, size), place(20, size)];
+    let held = pool.fetch_many(&twice, size, Hint::Normal).unwrap();
+    assert!(std::ptr::eq(&raw const *held[0], &raw const *held[1]));
+}
+
+#[test]
+fn many_that_fail_or_do_not_fit_leave_their_frames() {
+    let size = PageSize::K4;
+    let (pool, reader) = pool(8 * size.bytes());
+    let places: Vec<_> = (0..12).map(|number| place(number, size)).collect();
+    for _ in 0..10 {
+        assert!(is_no_frame(pool.fetch_many(&places, size, Hint::Normal)));
+        reader.fails.store(true, Ordering::Relaxed);
+        assert!(pool.fetch_many(&places[..8], size, Hint::Normal).is_err());
+        reader.fails.store(false, Ordering::Relaxed);
+    }
+    let held = pool.fetch_many(&places[..8], size, Hint::Normal).unwrap();
+    assert!(
+        held.iter()
+            .zip(&places)
+            .all(|(held, at)| is_page(*at, held))
+    );
+}
+
+#[test]
 fn a_failed_read_leaves_nothing() {
     let (pool, reader) = pool(4 * 4 * KIB);
     let at = place(1, PageSize::K4);
@@ -318,7 +359,17 @@ fn work(pool: &Pool, number: u64, size: PageSize) {
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1);
         let at = place((random >> 33) % 300, size);
-        match (random >> 60) % 4 {
+        match (random >> 60) % 5 {
+            4 => {
+                let at = |more: u64| place(((random >> 33) + 7 * more) % 300, size);
+                let places: Vec<_> = (0..random % 5).map(at).collect();
+                drop(pool.fetch_many(&places, size, Hint::Normal).map(|held| {
+                    assert_eq!(held.len(), places.len());
+                    for (at, held) in places.iter().zip(held) {
+                        assert!(is_page(*at, &held));
+                    }
+                }));
+            }
             0 => {
                 let guard = pool.guard();
                 assert!(guard.peek(at).is_none_or(|bytes| is_page(at, bytes)));

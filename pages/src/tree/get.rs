@@ -3,7 +3,7 @@
 use vellum_base::Timestamp;
 
 use super::node::{Body, Large, Record, prefetch};
-use super::{LEAF_LINES, LEVELS_MAX, Reached, Root, Stop, Tree};
+use super::{LEAF_LINES, LEVELS_MAX, Missing, Reached, Root, Stop, Tree};
 use crate::error::PageError;
 use crate::page::PageRef;
 use crate::pool::{Held, Hint, Seen};
@@ -155,8 +155,8 @@ impl Tree {
         let mut found = Vec::with_capacity(keys.len());
         for keys in keys.chunks(MANY) {
             let before = found.len();
-            self.get_some(root, keys, &mut found)?;
-            // Those that had to wait for a page.
+            self.get_chunk(root, keys, &mut found)?;
+            // Those that still wait for a page.
             for (found, key) in found[before..].iter_mut().zip(keys) {
                 if let Err(()) = found {
                     *found = Ok(self.get(root, key)?);
@@ -169,14 +169,57 @@ impl Tree {
             .collect())
     }
 
+    /// Looks up as many keys as are under way at once: as long as several wait for pages, these are
+    /// read together, and all is walked again, one level further.
+    fn get_chunk<'t>(
+        &'t self,
+        root: &Root,
+        keys: &[&[u8]],
+        found: &mut Vec<Result<Option<Found<'t>>, ()>>,
+    ) -> Result<(), PageError> {
+        let before = found.len();
+        let mut fetched = Vec::new();
+        for _ in 0..=LEVELS_MAX {
+            let mut missing = Vec::new();
+            self.get_some(root, keys, found, &mut missing)?;
+            let waiting = found[before..].iter().filter(|found| found.is_err());
+            if missing.is_empty() || waiting.count() < 2 {
+                break;
+            }
+            match self.fetch_missing(missing) {
+                Ok(pages) => fetched.extend(pages),
+                // One by one it needs less memory.
+                Err(PageError::NoFrame { .. }) => break,
+                Err(error) => return Err(error),
+            }
+            found.truncate(before);
+        }
+        if found.len() == before {
+            found.extend(keys.iter().map(|_| Err(())));
+        }
+        Ok(())
+    }
+
+    fn fetch_missing(&self, mut missing: Vec<Missing>) -> Result<Vec<Held<'_>>, PageError> {
+        missing.sort_unstable_by_key(|missing| (missing.level, missing.at));
+        missing.dedup_by_key(|missing| missing.at);
+        let places: Vec<_> = missing.iter().map(|missing| missing.at).collect();
+        let (leaves, inner) =
+            places.split_at(missing.partition_point(|missing| missing.level == 0));
+        let mut pages = self.pool.fetch_many(inner, self.size, Hint::Hot)?;
+        pages.extend(self.pool.fetch_many(leaves, self.size, Hint::Normal)?);
+        Ok(pages)
+    }
+
     /// Walks all keys down together, a level at a time, so that each level's misses overlap: first
     /// the entries of the page table, then the pages, then the records. An error in `found`: a page on
-    /// the way is not in memory.
+    /// the way is not in memory; it is in `missing`.
     fn get_some<'t>(
         &'t self,
         root: &Root,
         keys: &[&[u8]],
         found: &mut Vec<Result<Option<Found<'t>>, ()>>,
+        missing: &mut Vec<Missing>,
     ) -> Result<(), PageError> {
         let Some((top, levels)) = root.top.filter(|(_, level)| *level <= LEVELS_MAX) else {
             found.extend(keys.iter().map(|_| Err(())));
@@ -184,6 +227,12 @@ impl Tree {
         };
         let guard = self.pool.guard();
         let seen = guard.see(top, Hint::Normal);
+        if seen.is_none() {
+            missing.push(Missing {
+                at: top,
+                level: levels,
+            });
+        }
         let mut ways: [Option<(PageRef, Seen<'_, 't>)>; MANY] =
             [seen.map(|seen| (top, seen)); MANY];
         for level in (1..=levels).rev() {
@@ -199,8 +248,13 @@ impl Tree {
             }
             for (way, below) in ways.iter_mut().zip(below) {
                 *way = below.and_then(|at| Some((at, guard.see(at, Hint::Normal)?)));
-                if let Some((_, seen)) = way {
-                    prefetch(seen.page(), LEAF_LINES);
+                match (&way, below) {
+                    (Some((_, seen)), _) => prefetch(seen.page(), LEAF_LINES),
+                    (None, Some(at)) => missing.push(Missing {
+                        at,
+                        level: level - 1,
+                    }),
+                    (None, None) => {}
                 }
             }
         }

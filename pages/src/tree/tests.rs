@@ -14,6 +14,7 @@ use vellum_sync::Mutex;
 use super::node::{Body, Search, Update};
 use super::{End, Making, Root, Tree};
 use crate::error::PageError;
+use crate::file::PageRead;
 use crate::page::{Epoch, PageHeader, PageKind, PageRef, PageSize, TreeId};
 use crate::pool::{Hint, NewPage, PageReader, Pool};
 
@@ -27,12 +28,23 @@ struct Shelf {
     next: Mutex<u64>,
     /// How many more pages may be made.
     left: Mutex<Option<usize>>,
+    /// How many pages were read, by one after the other and together.
+    singles: Mutex<usize>,
+    batches: Mutex<Vec<usize>>,
 }
 
 impl PageReader for Shelf {
     fn read(&self, at: PageRef, _: PageSize, into: &mut [u8]) -> Result<(), PageError> {
         into.copy_from_slice(&self.pages.lock()[&at]);
+        *self.singles.lock() += 1;
         Ok(())
+    }
+
+    fn read_many(&self, _: PageSize, pages: &mut [PageRead<'_>]) {
+        for page in pages.iter_mut() {
+            page.into.copy_from_slice(&self.pages.lock()[&page.at]);
+        }
+        self.batches.lock().push(pages.len());
     }
 }
 
@@ -331,4 +343,89 @@ fn pages_of_others_are_damage() {
         ..root
     };
     assert!(tree.check(&fewer).is_err());
+}
+
+/// A tree of some hundred leaves, and one over the same file with nothing in memory.
+fn cold(budget: usize) -> (Tree, Root, Arc<Shelf>, Vec<Vec<u8>>) {
+    let (tree, maker) = tree(16 << 20, PageSize::K4);
+    let keys: Vec<_> = (0..10_000_u32)
+        .map(|n| format!("key{n:06}").into_bytes())
+        .collect();
+    let value = Some(vec![7; 40]);
+    let batch: Batch = keys
+        .iter()
+        .map(|key| (key.clone(), value.clone()))
+        .collect();
+    let root = merge(&tree, &Root::EMPTY, 1, &batch, &maker).unwrap();
+    let pool = Pool::new(budget, Arc::clone(&maker.shelf) as Arc<dyn PageReader>).unwrap();
+    let tree = Tree::new(pool, ID, PageSize::K4, Search::detect());
+    (tree, root, maker.shelf, keys)
+}
+
+#[test]
+fn pages_that_many_keys_wait_for_are_read_together() {
+    let (tree, root, shelf, keys) = cold(16 << 20);
+    let levels = usize::from(root.top.unwrap().1);
+    // The last one is not there; its leaf is the one before it.
+    let wanted: Vec<&[u8]> = (0..15)
+        .map(|n| &keys[n * 660][..])
+        .chain([&b"zzz"[..]])
+        .collect();
+    let found = tree.get_many(&root, &wanted).unwrap();
+    assert!(found[..15].iter().all(Option::is_some) && found[15].is_none());
+    assert_eq!(*shelf.singles.lock(), 0);
+    let batches = std::mem::take(&mut *shelf.batches.lock());
+    assert_eq!(batches.len(), levels + 1, "{batches:?}");
+    assert!(batches[0] == 1 && batches[levels] == 16);
+    drop(found);
+    // A single page that is missing is read as for a single key, and nothing is read twice.
+    let wanted: Vec<&[u8]> = wanted
+        .iter()
+        .copied()
+        .take(15)
+        .chain([&keys[9000][..]])
+        .collect();
+    assert!(
+        tree.get_many(&root, &wanted)
+            .unwrap()
+            .iter()
+            .all(Option::is_some)
+    );
+    assert!(shelf.batches.lock().is_empty());
+    assert_eq!(*shelf.singles.lock(), 1);
+}
+
+#[test]
+fn many_keys_are_found_however_small_the_memory_is() {
+    let (tree, root, shelf, keys) = cold(14 * 4096);
+    let mut found = Vec::new();
+    for at in 0..100 {
+        let wanted: Vec<&[u8]> = (0..64)
+            .map(|n| &keys[(at * 97 + n * 151) % 10_000][..])
+            .collect();
+        for key in wanted.chunks(4) {
+            let many = tree.get_many(&root, key).unwrap();
+            found.extend(many.iter().map(|found| found.as_ref().unwrap().at()));
+        }
+    }
+    assert!(found.iter().all(|at| *at == Timestamp(1)));
+    assert!(!shelf.batches.lock().is_empty());
+    // What is not there holds none: more leaves than there is memory for are looked at.
+    let absent: Vec<_> = (0..64)
+        .map(|n| [&keys[n * 150][..], b"-"].concat())
+        .collect();
+    let absent: Vec<&[u8]> = absent.iter().map(Vec::as_slice).collect();
+    let many = tree.get_many(&root, &absent).unwrap();
+    assert!(many.iter().all(Option::is_none));
+    // What is found holds its pages; where those are too many there is an error, and then all is
+    // as it was.
+    let wanted: Vec<&[u8]> = (0..64).map(|n| &keys[n * 150][..]).collect();
+    let many = tree.get_many(&root, &wanted);
+    assert!(matches!(many, Err(PageError::NoFrame { .. })));
+    assert!(
+        tree.get_many(&root, &wanted[..4])
+            .unwrap()
+            .iter()
+            .all(Option::is_some)
+    );
 }
