@@ -202,3 +202,29 @@ fn a_database_in_memory_gives_back_what_old_versions_take() {
     db.checkpoint().unwrap();
     assert!(db.list_tables().unwrap().is_empty());
 }
+
+#[test]
+fn a_deletion_hides_what_is_in_pages() {
+    let place = Place::new();
+    let db = place.open();
+    let table = db.table("t").unwrap();
+    for key in ["a", "b", "c"] {
+        put(&db, &table, key, "1");
+    }
+    db.checkpoint().unwrap();
+    let mut txn = db.begin().unwrap();
+    txn.remove(&table, "b").unwrap();
+    assert!(txn.get(&table, "b").unwrap().is_none());
+    assert!(!txn.contains_key(&table, "b").unwrap());
+    txn.commit().unwrap();
+    let read = db.begin_read().unwrap();
+    assert!(read.get(&table, "b").unwrap().is_none());
+    assert!(!read.contains_key(&table, "b").unwrap());
+    assert!(read.get_many(&table, &["b"]).unwrap()[0].is_none());
+    let keys: Vec<_> = read
+        .iter(&table)
+        .unwrap()
+        .map(|entry| entry.unwrap().0)
+        .collect();
+    assert_eq!(keys, ["a", "c"]);
+}
