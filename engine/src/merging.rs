@@ -9,7 +9,9 @@
 //!    log goes on.
 //! 4. A checkpoint comes after the log is durable to its end, and before its number is in the log, as
 //!    durably; only then are places of the one before given again, and the log is cut [9].
-//! 5. After an error everything is as it was; what was not merged stays in memory.
+//!    Checkpoints and merges take turns, so a checkpoint is never of an older epoch than the last.
+//! 5. After an error everything is as it was; what was not merged stays in memory, and nothing more is
+//!    sealed by request before it is merged.
 //! 6. The merger is a thread of the database: it merges what was sealed, makes a checkpoint when some
 //!    bytes were merged or some time has passed, and ends with the database. Without it,
 //!    who asks for a checkpoint does all of it.
@@ -83,13 +85,14 @@ impl Merger {
 
     /// Makes a checkpoint of the present base, unless it is that of the last one.
     fn write(&self) -> Result<()> {
+        // Rule 4.
+        let _turn = self.store.merging();
         let base = self.store.base();
         let pages = base.pages();
         let (_, durable, _, _) = pages.store().durable();
         if durable == base.state().epoch() || self.log.wal().is_none() {
             return Ok(());
         }
-        // Rule 4.
         self.log.sync().map_err(Error::from_log)?;
         let position = base.position();
         let mut note = |sequence| self.note(sequence).map_err(|error| error.to_string());
@@ -111,10 +114,10 @@ impl Merger {
     /// Tells the log, durably, that a checkpoint stands.
     fn note(&self, sequence: u64) -> Result<()> {
         let change = Change::Checkpoint { sequence };
+        let settled = self.store.settled();
         let noted = self
             .store
             .change_schema(&change.encode(), Durability::Sync, |reader, at| {
-                let settled = reader.at();
                 let schema = reader.schema();
                 schema.apply(change.clone(), at, settled, |_, _| Ok(()))
             });
@@ -131,6 +134,9 @@ impl Merger {
 
     /// Merges all that was committed so far, and makes a checkpoint of it.
     pub(crate) fn checkpoint(&self) -> Result<()> {
+        // Rule 5.
+        self.settle_sealed()?;
+        self.merge()?;
         self.store
             .seal_active()
             .map_err(|error| Error::OutOfMemory(error.to_string()))?;
@@ -155,7 +161,8 @@ impl Merger {
         while self.store.backlog().wait_for_work(wait) != Wake::End {
             wait = CHECKPOINT_EVERY;
             match self.turn(&mut since) {
-                Ok(()) | Err(Error::Closed) => {}
+                Ok(()) => self.store.backlog().recover(),
+                Err(Error::Closed) => {}
                 Err(error) => {
                     self.store.backlog().fail(match error {
                         Error::DiskFull(what) => LogError::DiskFull(what),
@@ -218,6 +225,10 @@ struct Ended<'a>(&'a Store<Catalog>);
 
 impl Drop for Ended<'_> {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let what = "the thread that merges panicked".to_owned();
+            self.0.backlog().fail(LogError::Poisoned(what));
+        }
         self.0.backlog().end();
     }
 }

@@ -29,7 +29,6 @@ pub(crate) struct Paged {
 }
 
 /// What a state consists of.
-#[derive(Default)]
 pub(crate) struct Roots {
     /// By the table's number (rule 3).
     trees: Vec<Option<TableTree>>,

@@ -204,6 +204,28 @@ fn a_database_in_memory_gives_back_what_old_versions_take() {
 }
 
 #[test]
+fn any_number_may_ask_for_checkpoints_at_once() {
+    let place = Place::new();
+    let db = place.open();
+    let table = db.table("t").unwrap();
+    let threads: Vec<_> = (0u8..4)
+        .map(|thread| {
+            let (db, table) = (db.clone(), table.clone());
+            vellum_sync::thread::spawn(move || {
+                for round in 0u8..25 {
+                    put(&db, &table, &format!("{thread} {round}"), "v");
+                    db.checkpoint().unwrap();
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    assert_eq!(db.begin_read().unwrap().iter(&table).unwrap().count(), 100);
+}
+
+#[test]
 fn a_deletion_hides_what_is_in_pages() {
     let place = Place::new();
     let db = place.open();

@@ -2,42 +2,15 @@
 
 #![cfg(any(vellum_loom, vellum_shuttle))]
 
-use vellum_base::{TableId, Timestamp};
+mod txn_store;
+
+use txn_store::{Db, NoColumns, TABLE, store};
+use vellum_base::Timestamp;
 use vellum_loom_tests::Model;
-use vellum_sync::{Arc, thread};
+use vellum_sync::thread;
 use vellum_txn::{
-    Column, CommitError, Durability, LogError, Lookup, NoLog, Reader, Schema, Snapshot, Store,
-    StoreOptions, Transaction, newest_of,
+    CommitError, Durability, LogError, Lookup, Reader, Snapshot, Transaction, newest_of,
 };
-
-const TABLE: TableId = TableId(1);
-
-/// The base holds when its only key was written last; zero: never, or it was deleted.
-struct OneKey;
-
-impl Schema for OneKey {
-    type Base = u64;
-
-    fn is_open(&self, _: TableId) -> bool {
-        true
-    }
-
-    fn columns(&self, _: TableId) -> &[std::sync::Arc<Column>] {
-        &[]
-    }
-}
-
-type Db = Arc<Store<OneKey>>;
-
-fn store() -> Db {
-    let options = StoreOptions {
-        generation_bytes: 4096,
-        bytes_per_bucket: 2048,
-        seed: 7,
-    };
-    let log = std::sync::Arc::new(NoLog::new(Timestamp::ZERO));
-    Arc::new(Store::new(log, OneKey, 0, Timestamp::ZERO, options).unwrap())
-}
 
 fn put(db: &Db) -> Result<Timestamp, CommitError> {
     let mut txn = Transaction::begin(Db::clone(db));
@@ -52,7 +25,7 @@ fn delete(db: &Db) -> Timestamp {
 }
 
 /// When the key was written last, as of a snapshot.
-fn read(reader: Reader<'_, OneKey>) -> u64 {
+fn read(reader: Reader<'_, NoColumns>) -> u64 {
     match reader.get(TABLE, b"k") {
         Lookup::Version(version) => version.at().0,
         Lookup::Deleted(_) => 0,

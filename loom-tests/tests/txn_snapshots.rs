@@ -2,42 +2,14 @@
 
 #![cfg(any(vellum_loom, vellum_shuttle))]
 
-use vellum_base::{TableId, Timestamp};
+mod txn_store;
+
+use txn_store::{Db, NoColumns, TABLE, store};
+use vellum_base::Timestamp;
 use vellum_loom_tests::Model;
 use vellum_sync::cell::Witness;
 use vellum_sync::{Arc, thread};
-use vellum_txn::{
-    Column, CommitError, Durability, NoLog, Protection, Registry, Schema, Snapshot, Store,
-    StoreOptions, Transaction,
-};
-
-const TABLE: TableId = TableId(1);
-
-struct NoColumns;
-
-impl Schema for NoColumns {
-    type Base = ();
-
-    fn is_open(&self, _: TableId) -> bool {
-        true
-    }
-
-    fn columns(&self, _: TableId) -> &[std::sync::Arc<Column>] {
-        &[]
-    }
-}
-
-type Db = Arc<Store<NoColumns>>;
-
-fn store() -> Db {
-    let options = StoreOptions {
-        generation_bytes: 4096,
-        bytes_per_bucket: 2048,
-        seed: 7,
-    };
-    let log = std::sync::Arc::new(NoLog::new(Timestamp::ZERO));
-    Arc::new(Store::new(log, NoColumns, (), Timestamp::ZERO, options).unwrap())
-}
+use vellum_txn::{CommitError, Durability, Protection, Registry, Snapshot, Transaction};
 
 fn commit(db: &Db, keys: &[&[u8]]) -> Result<Timestamp, CommitError> {
     let mut txn = Transaction::begin(Db::clone(db));

@@ -52,6 +52,7 @@ pub mod space;
 pub mod state;
 pub mod store;
 pub mod superblock;
+mod tally;
 pub mod tree;
 
 pub use error::PageError;

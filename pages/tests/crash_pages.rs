@@ -16,158 +16,50 @@
 
 #![cfg(test)]
 
+mod sweep;
 #[path = "crash_pages/workload.rs"]
 mod workload;
 
-use vellum_testkit::{
-    Budget, CallKind, Crash, Cut, Distinct, Fault, Lasting, SimDisk, SimOptions, State, Trouble,
-};
+use sweep::{Subject, Sweep, VIOLATIONS_MAX, examine, fitting, wanted};
+use vellum_testkit::{Budget, CallKind, Crash, Fault, Lasting, SimDisk, SimOptions, Trouble};
 
 use workload::{Attempt, Owner, judge, open};
 
-/// One opening in so many is crashed in turn.
-const NESTED_EVERY: usize = 23;
-/// States of each cut of such an opening.
-const NESTED_STATES: usize = 3;
-/// States of each cut, from pass to pass.
-const SHARES: [usize; 6] = [2, 4, 8, 32, 256, 4096];
-const VIOLATIONS_MAX: usize = 5;
+/// The store with its owner.
+struct Pages;
 
-fn wanted() -> usize {
-    let asked = std::env::var("VELLUM_CRASH_STATES").ok();
-    asked.and_then(|states| states.parse().ok()).unwrap_or(1500)
-}
+impl Subject for Pages {
+    type Attempt = Attempt;
+    const NESTED_EVERY: usize = 23;
+    const NESTED_STATES: usize = 3;
 
-/// Marks that an opening has shown what it found.
-const SHOWN: u64 = u64::MAX;
-
-/// What may be found, and what an opening in the same run has then shown: from then on only that.
-#[derive(Clone, Default)]
-struct Before {
-    found: [Option<Attempt>; 2],
-    shown: Option<Attempt>,
-}
-
-/// Which attempts a state may show: the last that was acknowledged, and one that was under way.
-/// Nothing where none was acknowledged.
-fn legal(marks: &[u64], attempts: &[Attempt], before: &Before) -> [Option<Attempt>; 2] {
-    let number = |mark: &u64| (mark / 2) as usize;
-    let checkpoints = || marks.iter().filter(|mark| **mark != SHOWN);
-    let acknowledged = checkpoints().rfind(|mark| **mark % 2 == 1).map(number);
-    let begun = checkpoints().next_back().map(number);
-    if !marks.contains(&SHOWN) && begun.is_none() {
-        return before.found.clone();
-    }
-    let of = |number: Option<usize>| match number {
-        Some(number) => attempts.get(number).cloned(),
-        None => before.shown.clone(),
-    };
-    [of(acknowledged), of(begun)]
-}
-
-struct Sweep {
-    seen: Distinct,
-    wanted: usize,
-    nested: usize,
-    violations: Vec<String>,
-}
-
-impl Sweep {
-    fn is_full(&self) -> bool {
-        self.seen.len() >= self.wanted || self.violations.len() >= VIOLATIONS_MAX
+    fn sequence(attempt: &Attempt) -> u64 {
+        attempt.sequence
     }
 
-    fn run(&mut self, sim: &SimDisk, attempts: &[Attempt]) {
-        let trace = sim.trace();
-        let cuts = trace.len() + 1;
-        let stride = (8 * cuts / self.wanted.max(1)).max(1);
-        for share in SHARES {
-            for phase in 0..stride {
-                for cut in trace.cuts().filter(|cut| cut.index() % stride == phase) {
-                    self.cut(&cut, attempts, (&Before::default(), share, 0));
-                    if self.is_full() {
-                        return;
-                    }
-                }
-            }
-        }
-    }
-
-    fn cut(
-        &mut self,
-        cut: &Cut,
-        attempts: &[Attempt],
-        (before, share, depth): (&Before, usize, usize),
-    ) {
-        for crash in [Crash::Power, Crash::Process] {
-            for state in cut.states(crash, Budget::per_cut(share)) {
-                if self.is_full() || !self.seen.insert(&state) {
-                    continue;
-                }
-                let legal = legal(cut.marks(), attempts, before);
-                let nested = depth == 0 && self.seen.len().is_multiple_of(NESTED_EVERY);
-                if let Err(what) = self.state(&state, &legal, nested) {
-                    let place = format!("{crash:?} crash at {cut:?}, depth {depth}: {state:?}");
-                    self.violations.push(format!("{what}; {place}"));
-                }
-            }
-        }
-    }
-
-    fn state(
-        &mut self,
-        state: &State,
+    fn show(
+        sim: &SimDisk,
+        at_least: Option<u64>,
         legal: &[Option<Attempt>; 2],
-        nested: bool,
-    ) -> Result<(), String> {
-        let sim = state.disk_with(SimOptions {
-            record: nested,
-            ..SimOptions::default()
-        });
-        let shown = examine(&sim, legal)?;
-        sim.mark(SHOWN);
-        let mut owner =
-            Owner::open(&sim, state.hash(), 6).map_err(|error| format!("again: {error}"))?;
+    ) -> Result<Option<Attempt>, String> {
+        let opened = open(&sim.clone(), at_least);
+        let (store, found) = opened.map_err(|error| format!("it does not open: {error}"))?;
+        let shown = fitting::<Self>(legal, found.sequence)?;
+        judge(&store, &found, shown.as_ref())?;
+        Ok(shown.clone())
+    }
+
+    fn go_on(sim: &SimDisk, seed: u64, _: Option<&Attempt>) -> Result<Vec<Attempt>, String> {
+        let opened = Owner::open(sim, seed, 6);
+        let mut owner = opened.map_err(|error| format!("again: {error}"))?;
         for _ in 0..2 {
             owner
                 .step()
                 .map_err(|error| format!("no further step: {error}"))?;
             owner.check_snapshots()?;
         }
-        let attempts = owner.attempts.clone();
-        drop(owner);
-        let last = attempts.last().cloned();
-        examine(&sim, &[last.clone(), last])
-            .map_err(|what| format!("after further steps: {what}"))?;
-        if nested {
-            let found = legal.clone();
-            let before = Before { found, shown };
-            for cut in sim.trace().cuts() {
-                let seen = self.seen.len();
-                self.cut(&cut, &attempts, (&before, NESTED_STATES, 1));
-                self.nested += self.seen.len() - seen;
-            }
-        }
-        Ok(())
+        Ok(owner.attempts.clone())
     }
-}
-
-/// Opens a disk and judges it; returns what it shows.
-fn examine(sim: &SimDisk, legal: &[Option<Attempt>; 2]) -> Result<Option<Attempt>, String> {
-    let at_least = legal[0].as_ref().map(|attempt| attempt.sequence);
-    let opened = open(&sim.clone(), at_least);
-    let (store, found) = opened.map_err(|error| format!("it does not open: {error}"))?;
-    let shown = legal
-        .iter()
-        .find(|one| one.as_ref().map_or(1, |one| one.sequence) == found.sequence);
-    let Some(shown) = shown else {
-        return Err(format!(
-            "checkpoint {} is there, not {at_least:?}",
-            found.sequence
-        ));
-    };
-    judge(&store, &found, shown.as_ref())?;
-    Ok(shown.clone())
 }
 
 /// Runs steps; the disk does not fail.
@@ -184,17 +76,12 @@ fn run(seed: u64, wanted: usize, steps: usize) -> (SimDisk, Vec<Attempt>, usize)
 
 #[test]
 fn every_crash_leaves_the_last_checkpoint_or_the_one_under_way() {
-    let all = wanted();
+    let all = wanted(1500);
     let (mut states, mut nested, mut violations) = (0, 0, Vec::new());
     for (seed, pages) in [(1, 6), (2, 25), (3, 60)] {
         let (sim, attempts, freed) = run(seed, pages, 40);
         assert!(freed > 50, "only {freed} places came free");
-        let mut sweep = Sweep {
-            seen: Distinct::new(),
-            wanted: all / 3,
-            nested: 0,
-            violations: Vec::new(),
-        };
+        let mut sweep = Sweep::<Pages>::new(all / 3);
         sweep.run(&sim, &attempts);
         states += sweep.seen.len();
         nested += sweep.nested;
@@ -209,14 +96,9 @@ fn every_crash_leaves_the_last_checkpoint_or_the_one_under_way() {
 #[test]
 fn every_crash_while_the_file_is_made_leaves_none_or_a_whole_one() {
     let (sim, attempts, _) = run(5, 6, 1);
-    let mut sweep = Sweep {
-        seen: Distinct::new(),
-        wanted: usize::MAX,
-        nested: 0,
-        violations: Vec::new(),
-    };
+    let mut sweep = Sweep::<Pages>::new(usize::MAX);
     for cut in sim.trace().cuts() {
-        sweep.cut(&cut, &attempts, (&Before::default(), 12, 1));
+        sweep.first_cut(&cut, &attempts, 12);
     }
     let (states, violations) = (sweep.seen.len(), sweep.violations.len());
     println!("crash: {states} states, {violations} violations");
@@ -253,7 +135,7 @@ fn what_an_opening_has_shown_stays_though_its_writing_failed() {
         let last = sim.trace().cuts().last().expect("a trace has an end");
         for state in last.states(Crash::Power, Budget::per_cut(8)) {
             states += 1;
-            let judged = examine(&state.disk(), &[attempt.clone(), attempt.clone()]);
+            let judged = examine::<Pages>(&state.disk(), &[attempt.clone(), attempt.clone()]);
             judged.unwrap_or_else(|what| panic!("seed {seed}: {what}; {state:?}"));
         }
     }
@@ -305,7 +187,7 @@ fn troubled(fault: Fault) -> Result<(), String> {
     let begun = attempts
         .last()
         .filter(|last| Some(last.sequence) > acknowledged);
-    examine(&sim, &[known.cloned(), begun.or(known).cloned()]).map(drop)
+    examine::<Pages>(&sim, &[known.cloned(), begun.or(known).cloned()]).map(drop)
 }
 
 #[test]

@@ -8,8 +8,8 @@
 //!    that nobody merges has no limit.
 //! 3. Every seal wakes the merger, and every merge, failure and end wakes all committers: each looks
 //!    at the count again under the mutex, so no wake-up is lost.
-//! 4. While merging fails, committers who would wait get the cause instead. The next merge that
-//!    succeeds clears it.
+//! 4. While merging fails, committers who would wait get the cause instead, until a merge succeeds or
+//!    the merger says that it is well.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::log::LogError;
 /// Why the merger was woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wake {
-    /// A generation was sealed, or somebody asked.
+    /// A generation was sealed.
     Work,
     /// The time is up.
     Time,
@@ -78,16 +78,15 @@ impl Backlog {
         self.room.notify_all();
     }
 
-    /// Wakes the merger.
-    pub fn ask(&self) {
-        self.state.lock().news = true;
-        self.work.notify_all();
-    }
-
     /// Merging failed (rule 4).
     pub fn fail(&self, error: LogError) {
         self.state.lock().failed = Some(error);
         self.room.notify_all();
+    }
+
+    /// Merging does not fail any more (rule 4).
+    pub fn recover(&self) {
+        self.state.lock().failed = None;
     }
 
     /// Nobody merges any more; committers wait no longer.

@@ -1,6 +1,6 @@
 //! Figures. Each is right for itself; together they are of no one moment.
 
-use vellum_sync::atomic::{AtomicU64, Ordering};
+use crate::tally::Tally;
 
 use super::Base;
 use crate::pool::PoolStats;
@@ -30,20 +30,6 @@ pub struct BaseStats {
     pub large: u64,
     /// Their bytes.
     pub large_bytes: u64,
-}
-
-/// A figure that anyone adds to.
-#[derive(Default)]
-pub(super) struct Tally(AtomicU64);
-
-impl Tally {
-    pub(super) fn add(&self, count: u64) {
-        self.0.fetch_add(count, Ordering::Relaxed);
-    }
-
-    fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
 }
 
 #[derive(Default)]

@@ -1,8 +1,9 @@
 //! Figures. Each is right for itself; together they are of no one moment.
 
-use vellum_sync::atomic::{AtomicU64, Ordering};
+use vellum_sync::atomic::Ordering;
 
 use super::Shared;
+use crate::tally::Tally;
 
 /// What a pool did since it was made, and what it holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,20 +29,6 @@ pub struct PoolStats {
     pub sweeps: u64,
     /// Times that one waited for guards to go.
     pub waits: u64,
-}
-
-/// A figure that anyone adds to.
-#[derive(Default)]
-pub(super) struct Tally(AtomicU64);
-
-impl Tally {
-    pub(super) fn add(&self, count: u64) {
-        self.0.fetch_add(count, Ordering::Relaxed);
-    }
-
-    fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
 }
 
 /// What is counted away from the hot path; hits are counted in the guards' slots.

@@ -1,0 +1,35 @@
+//! The store that models of snapshots and merges share: small, without a log or vector columns.
+
+use vellum_base::{TableId, Timestamp};
+use vellum_sync::Arc;
+use vellum_txn::{Column, NoLog, Schema, Store, StoreOptions};
+
+pub(crate) const TABLE: TableId = TableId(1);
+
+/// The base says when the one key of a model that merges was written last; zero: never, or it was
+/// deleted.
+pub(crate) struct NoColumns;
+
+impl Schema for NoColumns {
+    type Base = u64;
+
+    fn is_open(&self, _: TableId) -> bool {
+        true
+    }
+
+    fn columns(&self, _: TableId) -> &[std::sync::Arc<Column>] {
+        &[]
+    }
+}
+
+pub(crate) type Db = Arc<Store<NoColumns>>;
+
+pub(crate) fn store() -> Db {
+    let options = StoreOptions {
+        generation_bytes: 4096,
+        bytes_per_bucket: 2048,
+        seed: 7,
+    };
+    let log = std::sync::Arc::new(NoLog::new(Timestamp::ZERO));
+    Arc::new(Store::new(log, NoColumns, 0, Timestamp::ZERO, options).unwrap())
+}
