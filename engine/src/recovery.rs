@@ -99,7 +99,6 @@ pub(crate) fn open_disk(disk: Arc<dyn Disk>, name: &str, options: &Options) -> R
     let mut recovery = Recovery {
         store: &shared.store,
         replay: vellum_txn::Replay::default(),
-        after: start.timestamp,
     };
     let place = |failure| Error::from_failure(failure, name);
     let mut replay = |record: Replayed<'_>| recovery.replay(record);
@@ -354,18 +353,12 @@ impl From<WalError> for Failure {
 struct Recovery<'a> {
     store: &'a Store<Catalog>,
     replay: vellum_txn::Replay,
-    /// The checkpoint has what was committed up to here: recoveries may have copied it behind the
-    /// place from which the log is read.
-    after: Timestamp,
 }
 
 impl Recovery<'_> {
     /// Rule 3.
     fn replay(&mut self, record: Replayed<'_>) -> Result<(), Failure> {
         let (lsn, at) = (record.lsn, record.timestamp);
-        if at <= self.after {
-            return Ok(());
-        }
         self.store
             .replay(at, record.payload, &mut self.replay, &mut change)
             .map_err(|error| Failure::Replay { lsn, at, error })
