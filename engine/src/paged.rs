@@ -15,7 +15,8 @@ use vellum_pages::base::Base;
 use vellum_pages::pool::Hint;
 use vellum_pages::state::State;
 use vellum_pages::store::Position;
-use vellum_pages::tree::{Found, Root, Tree, TreeRange};
+use vellum_pages::tree::node::Large;
+use vellum_pages::tree::{Found, Root, Sought, Tree, TreeRange};
 use vellum_pages::{PageError, TreeId};
 
 use crate::error::{Error, Result};
@@ -94,15 +95,21 @@ impl Paged {
         }
     }
 
-    /// The record of a key.
+    /// The record of a key, unless `above` decides.
     #[inline]
-    pub(crate) fn get(&self, table: TableId, key: &[u8]) -> Result<Option<StoredRecord<'_>>> {
+    pub(crate) fn get_below<'p>(
+        &'p self,
+        table: TableId,
+        key: &[u8],
+        above: impl FnOnce() -> Option<Option<StoredRecord<'p>>>,
+    ) -> Result<Option<StoredRecord<'p>>> {
         let Some(table) = self.roots().get(table) else {
-            return Ok(None);
+            return Ok(above().flatten());
         };
-        match table.tree.get(&table.root, key) {
-            Ok(None) => Ok(None),
-            Ok(Some(found)) => self.record(found).map(Some),
+        match table.tree.get_below(&table.root, key, above) {
+            Ok(Sought::Above(decided)) => Ok(decided),
+            Ok(Sought::Here(None)) => Ok(None),
+            Ok(Sought::Here(Some(found))) => self.record(found).map(Some),
             Err(error) => Err(Error::from_page(error)),
         }
     }
@@ -147,12 +154,17 @@ impl Paged {
     /// What was found, with what stands in pages of its own.
     #[inline]
     pub(crate) fn record<'p>(&'p self, found: Found<'p>) -> Result<StoredRecord<'p>> {
-        let large = match found.body() {
-            Ok(_) => return Ok(StoredRecord::of_page(found)),
-            Err(large) => large,
-        };
-        let read = self.pages.read_large(&large).map_err(Error::from_page)?;
-        Ok(StoredRecord::of_large(read, found.at()))
+        match found.body() {
+            Ok(_) => Ok(StoredRecord::of_page(found)),
+            Err(large) => self.large(&large, found.at()),
+        }
+    }
+
+    /// A record that stands in pages of its own.
+    #[cold]
+    pub(crate) fn large(&self, large: &Large, at: Timestamp) -> Result<StoredRecord<'_>> {
+        let read = self.pages.read_large(large).map_err(Error::from_page)?;
+        Ok(StoredRecord::of_large(read, at))
     }
 }
 

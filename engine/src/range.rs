@@ -11,6 +11,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::ops::{Bound, RangeBounds};
 
+use vellum_pages::tree::node::Body;
 use vellum_pages::tree::{End, TreeRange};
 use vellum_txn::TransactionRange;
 
@@ -27,6 +28,8 @@ use crate::record::StoredRecord;
 pub struct Range<'a> {
     upper: Upper<'a>,
     lower: Option<(TreeRange<'a>, &'a Paged)>,
+    /// What [`Range::next_lent`] lends that stands elsewhere than in a page.
+    lent: Option<(&'a [u8], Value<'a>)>,
 }
 
 /// What is in memory, with deletions (`None`).
@@ -40,6 +43,12 @@ enum Source<'a> {
     Empty,
     Snapshot(vellum_txn::Range<'a>),
     Transaction(Box<TransactionRange<'a>>),
+}
+
+/// Where a record is.
+enum At {
+    Upper,
+    Lower,
 }
 
 /// A key, and its record unless that was deleted.
@@ -76,9 +85,9 @@ impl<'a> Upper<'a> {
         }
     }
 
-    /// The next one at an end. Where the source has no more, what the other end has looked at is
-    /// the last (rule 2).
-    fn peek(&mut self, end: End) -> Option<&'a [u8]> {
+    /// The next key at an end, and whether it has a record. Where the source has no more, what the
+    /// other end has looked at is the last (rule 2).
+    fn peek(&mut self, end: End) -> Option<(&'a [u8], bool)> {
         let (here, there) = match end {
             End::Front => (&mut self.front, &mut self.back),
             End::Back => (&mut self.back, &mut self.front),
@@ -86,9 +95,10 @@ impl<'a> Upper<'a> {
         if here.is_none() {
             *here = self.source.next(end).or_else(|| there.take());
         }
-        here.as_ref().map(|(key, _)| *key)
+        here.as_ref().map(|(key, record)| (*key, record.is_some()))
     }
 
+    /// Takes what was looked at off.
     fn take(&mut self, end: End) -> Option<Decided<'a>> {
         match end {
             End::Front => self.front.take(),
@@ -125,65 +135,158 @@ impl<'a> Range<'a> {
         Self {
             upper: Upper::new(source),
             lower,
+            lent: None,
         }
+    }
+
+    /// The next record, lent until the range is asked again: the way to go through many, for which
+    /// iterating costs the keeping of each.
+    ///
+    /// ```
+    /// # let db = vellum::Database::in_memory()?;
+    /// # let items = db.table("items")?;
+    /// # let mut txn = db.begin()?;
+    /// # for key in ["ink", "pen"] { txn.insert(&items, key, "12")?; }
+    /// # txn.commit()?;
+    /// let read = db.begin_read()?;
+    /// let (mut entries, mut bytes) = (read.iter(&items)?, 0);
+    /// while let Some((key, value)) = entries.next_lent()? {
+    ///     bytes += key.len() + value.len();
+    /// }
+    /// assert_eq!(bytes, 10);
+    /// # Ok::<(), vellum::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If a page cannot be read, or is damaged. The range is empty then.
+    #[inline]
+    pub fn next_lent(&mut self) -> Result<Option<(&[u8], &[u8])>> {
+        self.lend(End::Front)
+    }
+
+    /// [`Range::next_lent`] from the other end.
+    ///
+    /// # Errors
+    /// As [`Range::next_lent`].
+    #[inline]
+    pub fn next_back_lent(&mut self) -> Result<Option<(&[u8], &[u8])>> {
+        self.lend(End::Back)
+    }
+
+    fn lend(&mut self, end: End) -> Result<Option<(&[u8], &[u8])>> {
+        match self.find(end)? {
+            None => Ok(None),
+            Some(At::Upper) => {
+                let taken = self.upper.take(end);
+                self.lent = taken.and_then(|(key, record)| Some((key, record?.into_value())));
+                Ok(self.lent.as_ref().map(|(key, value)| (*key, &**value)))
+            }
+            Some(At::Lower) => self.lend_lower(end),
+        }
+    }
+
+    #[inline]
+    fn lend_lower(&mut self, end: End) -> Result<Option<(&[u8], &[u8])>> {
+        let Some((lower, paged)) = &mut self.lower else {
+            return Ok(None);
+        };
+        if let Some((_, record)) = lower.peek(end).map_err(Error::from_page)?
+            && let Body::Large(large) = record.body
+        {
+            match paged.large(&large, record.at) {
+                Ok(record) => self.lent = Some((&[], record.into_value())),
+                Err(error) => {
+                    self.end();
+                    return Err(error);
+                }
+            }
+        }
+        let Some((lower, _)) = &mut self.lower else {
+            return Ok(None);
+        };
+        let next = lower.next(end).map_err(Error::from_page)?;
+        Ok(next.map(|(key, record)| match record.body {
+            Body::Inline { value, .. } => (key, value),
+            Body::Large(_) => (key, self.lent.as_ref().map_or(&[][..], |(_, value)| value)),
+        }))
     }
 
     /// The next record at an end, whole.
     pub(crate) fn step(&mut self, end: End) -> Option<Result<(Key<'a>, StoredRecord<'a>)>> {
-        match self.try_step(end) {
-            Ok(found) => found.map(Ok),
-            Err(error) => {
-                // Rule 3.
-                *self = Self::empty();
-                Some(Err(error))
+        self.next_at(end).transpose()
+    }
+
+    #[inline]
+    fn next_at(&mut self, end: End) -> Result<Option<(Key<'a>, StoredRecord<'a>)>> {
+        match self.find(end)? {
+            None => Ok(None),
+            Some(At::Upper) => {
+                let taken = self.upper.take(end);
+                Ok(taken.and_then(|(key, record)| Some((Key::new(key), record?))))
+            }
+            Some(At::Lower) => {
+                let taken = self.take_lower(end);
+                taken.inspect_err(|_| self.end())
             }
         }
     }
 
-    fn try_step(&mut self, end: End) -> Result<Option<(Key<'a>, StoredRecord<'a>)>> {
+    /// Rule 3.
+    #[cold]
+    fn end(&mut self) {
+        *self = Self::empty();
+    }
+
+    #[inline]
+    fn take_lower(&mut self, end: End) -> Result<Option<(Key<'a>, StoredRecord<'a>)>> {
+        let Some((lower, paged)) = &mut self.lower else {
+            return Ok(None);
+        };
+        let Some(found) = lower.take(end).map_err(Error::from_page)? else {
+            return Ok(None);
+        };
+        let Some((key, _)) = lower.next(end).map_err(Error::from_page)? else {
+            return Ok(None);
+        };
+        Ok(Some((Key::copied(key), paged.record(found)?)))
+    }
+
+    /// Where the next record at an end is; it was looked at there. What comes before it, deletions
+    /// and what they hide, is passed (rule 1).
+    #[inline]
+    fn find(&mut self, end: End) -> Result<Option<At>> {
+        let found = self.try_find(end);
+        found.inspect_err(|_| self.end())
+    }
+
+    #[inline]
+    fn try_find(&mut self, end: End) -> Result<Option<At>> {
         loop {
-            let upper = self.upper.peek(end);
-            let Some((lower, paged)) = &mut self.lower else {
-                return Ok(self.upper.live(end));
+            // The pages first: what the other side has asked for arrives meanwhile.
+            let lower = match &mut self.lower {
+                Some((lower, _)) => lower.peek(end).map_err(Error::from_page)?,
+                None => None,
             };
-            let peeked = lower.peek(end).map_err(Error::from_page)?;
-            let Some((key, _)) = peeked else {
-                self.lower = None;
-                continue;
-            };
-            let order = match (upper, end) {
-                (None, _) => Ordering::Greater,
-                (Some(upper), End::Front) => upper.cmp(key),
-                (Some(upper), End::Back) => key.cmp(upper),
-            };
-            if order == Ordering::Greater {
-                let key = Key::copied(key);
-                let found = lower.take(end).map_err(Error::from_page)?;
-                lower.pass(end);
-                if let Some(found) = found {
-                    return Ok(Some((key, paged.record(found)?)));
+            let (order, is_live) = match (self.upper.peek(end), lower, end) {
+                (None, None, _) => return Ok(None),
+                (None, Some(_), _) => return Ok(Some(At::Lower)),
+                (Some((_, is_live)), None, _) => (Ordering::Less, is_live),
+                (Some((upper, is_live)), Some((lower, _)), End::Front) => {
+                    (upper.cmp(lower), is_live)
                 }
-                continue;
+                (Some((upper, is_live)), Some((lower, _)), End::Back) => {
+                    (lower.cmp(upper), is_live)
+                }
+            };
+            match (order, &mut self.lower) {
+                (Ordering::Greater, _) => return Ok(Some(At::Lower)),
+                (Ordering::Equal, Some((lower, _))) => lower.pass(end),
+                _ => {}
             }
-            // Rule 1.
-            if order == Ordering::Equal {
-                lower.pass(end);
+            if is_live {
+                return Ok(Some(At::Upper));
             }
-            if let Some((key, Some(record))) = self.upper.take(end) {
-                return Ok(Some((Key::new(key), record)));
-            }
-        }
-    }
-}
-
-impl<'a> Upper<'a> {
-    /// The next one that was not deleted: there is nothing below.
-    fn live(&mut self, end: End) -> Option<(Key<'a>, StoredRecord<'a>)> {
-        loop {
-            self.peek(end)?;
-            if let Some((key, Some(record))) = self.take(end) {
-                return Some((Key::new(key), record));
-            }
+            self.upper.take(end);
         }
     }
 }
@@ -191,16 +294,19 @@ impl<'a> Upper<'a> {
 impl<'a> Iterator for Range<'a> {
     type Item = Result<(Key<'a>, Value<'a>)>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let record = self.step(End::Front)?;
-        Some(record.map(|(key, record)| (key, record.into_value())))
+        let next = self.next_at(End::Front);
+        next.map(|found| found.map(|(key, record)| (key, record.into_value())))
+            .transpose()
     }
 }
 
 impl DoubleEndedIterator for Range<'_> {
     fn next_back(&mut self) -> Option<Self::Item> {
-        let record = self.step(End::Back)?;
-        Some(record.map(|(key, record)| (key, record.into_value())))
+        let next = self.next_at(End::Back);
+        next.map(|found| found.map(|(key, record)| (key, record.into_value())))
+            .transpose()
     }
 }
 

@@ -72,11 +72,13 @@ impl<'t> Reading<'t> {
         if let Some(own) = self.own.and_then(|own| own.own_write(table, key)) {
             return Ok(own.map(StoredRecord::of_own));
         }
-        match self.reader.get(table, key) {
-            Lookup::Version(version) => Ok(Some(StoredRecord::of_version(version))),
-            Lookup::Deleted(_) => Ok(None),
-            Lookup::Below => self.reader.base().get(table, key),
-        }
+        let sought = self.reader.seek(table, key);
+        let above = || match self.reader.lookup(sought) {
+            Lookup::Version(version) => Some(Some(StoredRecord::of_version(version))),
+            Lookup::Deleted(_) => Some(None),
+            Lookup::Below => None,
+        };
+        self.reader.base().get_below(table, key, above)
     }
 
     /// What stands in the snapshot, own writes apart.

@@ -118,6 +118,22 @@ fn draw<'a>(
     }
 }
 
+/// The same by what the range lends.
+fn draw_lent(mut range: vellum::Range<'_>, model: &[(Vec<u8>, Vec<u8>)], ends: &[bool]) {
+    let mut model = model.iter();
+    for back in ends.iter().copied().chain(std::iter::repeat(false)) {
+        let (got, expected) = match back {
+            true => (range.next_back_lent(), model.next_back()),
+            false => (range.next_lent(), model.next()),
+        };
+        let expected = expected.map(|(key, value)| (&key[..], &value[..]));
+        assert_eq!(got.unwrap(), expected);
+        if expected.is_none() {
+            break;
+        }
+    }
+}
+
 fn within(map: &Map, lower: &Bound<Vec<u8>>, upper: &Bound<Vec<u8>>) -> Vec<(Vec<u8>, Vec<u8>)> {
     let above = |key: &Vec<u8>| match lower {
         Bound::Unbounded => true,
@@ -141,6 +157,8 @@ fn check_all(read: &ReadTransaction, table: &Table, map: &Map) {
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
     draw(read.iter(table).unwrap(), &all, &[]);
+    draw_lent(read.iter(table).unwrap(), &all, &[]);
+    draw_lent(read.iter(table).unwrap(), &all, &[true, true, false, true]);
     draw(read.iter(table).unwrap(), &all, &vec![true; all.len() + 1]);
     let keys: Vec<_> = map.keys().collect();
     let many = read.get_many(table, &keys).unwrap();

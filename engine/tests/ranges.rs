@@ -187,3 +187,32 @@ fn a_range_is_not_disturbed_by_commits_under_way() {
     }
     assert_eq!(met, 100);
 }
+
+#[test]
+fn what_is_lent_may_stand_in_pages_of_its_own() {
+    let db = vellum::Database::in_memory().unwrap();
+    let table = db.table("t").unwrap();
+    let value = |byte: u8, len: usize| vec![byte; len];
+    let mut txn = db.begin().unwrap();
+    for (key, len) in [("a", 10), ("b", 100_000), ("c", 0), ("d", 200_000)] {
+        txn.insert(&table, key, value(key.as_bytes()[0], len))
+            .unwrap();
+    }
+    txn.commit().unwrap();
+    db.checkpoint().unwrap();
+    let mut txn = db.begin().unwrap();
+    txn.insert(&table, "ab", "fresh").unwrap();
+    txn.remove(&table, "c").unwrap();
+    let mut entries = txn.iter(&table).unwrap();
+    for (key, expected) in [
+        ("a", value(b'a', 10)),
+        ("ab", b"fresh".to_vec()),
+        ("b", value(b'b', 100_000)),
+    ] {
+        let (lent, value) = entries.next_lent().unwrap().unwrap();
+        assert_eq!((lent, value), (key.as_bytes(), &expected[..]));
+    }
+    let (key, last) = entries.next_back_lent().unwrap().unwrap();
+    assert_eq!((key, last.len()), (&b"d"[..], 200_000));
+    assert_eq!(entries.next_lent().unwrap(), None);
+}

@@ -61,6 +61,13 @@ impl<'v> Source<'v> {
         if (self.start..self.end).contains(&ahead) {
             self.prefetch(ahead);
         }
+        let ahead = match end {
+            End::Front => self.start + AHEAD / 2,
+            End::Back => self.end.wrapping_sub(1 + AHEAD / 2),
+        };
+        if (self.start..self.end).contains(&ahead) {
+            self.prefetch_version(ahead);
+        }
         let (version, committed) = self.generation.version_at(entry, at)?;
         Some(Decision(visible(self.generation, version, committed)))
     }
@@ -68,6 +75,17 @@ impl<'v> Source<'v> {
     fn prefetch(&self, index: usize) {
         if let Some(entry) = self.run.item(index).entry() {
             self.generation.arena().prefetch(entry, 3);
+        }
+    }
+}
+
+impl Source<'_> {
+    /// The second stage, when the entry has come.
+    fn prefetch_version(&self, index: usize) {
+        let arena = self.generation.arena();
+        let entry = self.run.item(index).entry();
+        if let Some(head) = entry.and_then(|entry| arena.entry(entry).head()) {
+            arena.prefetch(head, 3);
         }
     }
 }

@@ -118,14 +118,24 @@ impl<'v, S: Schema> Reader<'v, S> {
     /// What the generations say of a key in this snapshot.
     #[must_use]
     pub fn get(&self, table: TableId, key: &[u8]) -> Lookup<'v> {
-        let key = HashedKey::new(self.seed, table, key);
-        for older in self.view.sealed() {
-            older.generation().prefetch_bucket(key.hash);
-        }
-        self.lookup(key)
+        self.lookup(self.seek(table, key))
     }
 
-    fn lookup(&self, key: HashedKey<'_>) -> Lookup<'v> {
+    /// The first half of [`Reader::get`]: has the processor fetch what [`Reader::lookup`] reads first,
+    /// so that the caller can do something else meanwhile.
+    #[inline]
+    #[must_use]
+    pub fn seek<'k>(&self, table: TableId, key: &'k [u8]) -> HashedKey<'k> {
+        let key = HashedKey::new(self.seed, table, key);
+        self.view
+            .generations()
+            .for_each(|one| one.prefetch_bucket(key.hash));
+        key
+    }
+
+    /// The second half of [`Reader::get`].
+    #[must_use]
+    pub fn lookup(&self, key: HashedKey<'_>) -> Lookup<'v> {
         match self.find(key) {
             None => Lookup::Below,
             Some((generation, version, at)) => match visible(generation, version, at) {
@@ -151,11 +161,7 @@ impl<'v, S: Schema> Reader<'v, S> {
         for keys in keys.chunks(MANY) {
             let mut hashed = [None; MANY];
             for (place, key) in hashed.iter_mut().zip(keys) {
-                let key = HashedKey::new(self.seed, table, key);
-                self.view
-                    .generations()
-                    .for_each(|one| one.prefetch_bucket(key.hash));
-                *place = Some(key);
+                *place = Some(self.seek(table, key));
             }
             for key in hashed.iter().flatten() {
                 self.view

@@ -6,7 +6,9 @@
 //!    passed its guards in limbo, its pins only go down, and once they are at zero they stay there.
 //! 3. What a guard has seen can be pinned as long as it is there, also if the page was evicted
 //!    meanwhile: its frame waits for the guard.
-//! 4. The last use happens before the pin is given up (Release), which the reclaimer acquires.
+//! 4. Pins may be counted before they are handed out ([`Pins`]); those that never were are given up
+//!    together.
+//! 5. The last use happens before the pin is given up (Release), which the reclaimer acquires.
 
 #![expect(unsafe_code, reason = "a pin keeps the frame shared")]
 
@@ -16,7 +18,7 @@ use std::ops::Deref;
 use vellum_sync::atomic::Ordering;
 
 use super::{Guard, Shared};
-use crate::frames::Frame;
+use crate::frames::{self, Frame};
 use crate::page::PageRef;
 
 /// A page that is there for as long as the guard that saw it.
@@ -40,6 +42,12 @@ impl<'g, 'p> Seen<'g, 'p> {
         // SAFETY: the entry was seen under the guard, so the frame is not reclaimed before the guard
         // goes (`pool`, rule 3), which the result borrows.
         unsafe { self.guard.shared.frames.shared(self.frame) }
+    }
+
+    /// Has the processor fetch what [`Seen::pin`] changes.
+    #[inline]
+    pub fn prefetch_pins(self) {
+        frames::prefetch((&raw const *self.guard.shared.frames.pins(self.frame)).cast());
     }
 
     /// The page for longer than the guard (rule 3).
@@ -108,10 +116,58 @@ impl Clone for Held<'_> {
 impl Drop for Held<'_> {
     #[inline]
     fn drop(&mut self) {
-        // Release: rule 4.
+        // Release: rule 5.
         let pins = self.shared.frames.pins(self.frame);
         let before = pins.fetch_sub(1, Ordering::Release);
         debug_assert!(before > 0, "a pin is given up once");
+    }
+}
+
+/// A page of which many pins are handed out: they are counted some at a time, since the count is
+/// shared by all who read the page.
+pub(crate) struct Pins<'p> {
+    held: Held<'p>,
+    spare: u64,
+}
+
+/// Pins that are counted at once.
+const PINS: u64 = 16;
+
+impl<'p> Pins<'p> {
+    pub(crate) fn new(held: Held<'p>) -> Self {
+        Self { held, spare: 0 }
+    }
+
+    /// Another pin of the page.
+    #[inline]
+    pub(crate) fn pin(&mut self) -> Held<'p> {
+        let Held { shared, frame } = self.held;
+        if self.spare == 0 {
+            // Relaxed: as for a clone.
+            shared.frames.pins(frame).fetch_add(PINS, Ordering::Relaxed);
+            self.spare = PINS;
+        }
+        self.spare -= 1;
+        Held::adopt(shared, frame)
+    }
+}
+
+impl Deref for Pins<'_> {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        &self.held
+    }
+}
+
+impl Drop for Pins<'_> {
+    fn drop(&mut self) {
+        if self.spare > 0 {
+            // Release: rule 5. The page stays pinned by `held`.
+            let pins = self.held.shared.frames.pins(self.held.frame);
+            pins.fetch_sub(self.spare, Ordering::Release);
+        }
     }
 }
 

@@ -57,6 +57,7 @@ use crate::file::PageRead;
 use crate::frames::{self, Frames};
 use crate::page::{PageRef, PageSize};
 
+pub(crate) use held::Pins;
 pub use held::{Held, Seen};
 pub use new_page::NewPage;
 pub use stats::PoolStats;

@@ -1,5 +1,7 @@
 //! Looking keys up.
 
+use std::convert::Infallible;
+
 use vellum_base::Timestamp;
 
 use super::node::{Body, Large, Record, prefetch};
@@ -19,8 +21,9 @@ pub struct Found<'p> {
     place: Place,
 }
 
+/// Where a record's body stands in its page.
 #[derive(Clone, Copy, Debug)]
-enum Place {
+pub(super) enum Place {
     Inline {
         start: usize,
         vectors: usize,
@@ -29,29 +32,47 @@ enum Place {
     Large(Large),
 }
 
-const _: () = assert!(size_of::<Found<'_>>() <= 64);
-
-impl<'p> Found<'p> {
-    /// A record that was read from `page`.
+impl Place {
+    /// That of a record which was read from `page`.
     #[inline]
-    pub(super) fn new(page: Held<'p>, record: &Record<'_>) -> Self {
-        let place = match record.body {
+    pub(super) fn of(page: &[u8], body: &Body<'_>) -> Self {
+        match *body {
             Body::Inline { value, vectors } => {
                 let start = value.as_ptr().addr() - page.as_ptr().addr();
                 let end = start + value.len();
-                Place::Inline {
+                Self::Inline {
                     start,
                     vectors: end,
                     end: end + vectors.len(),
                 }
             }
-            Body::Large(large) => Place::Large(large),
-        };
-        Self {
-            page,
-            at: record.at,
-            place,
+            Body::Large(large) => Self::Large(large),
         }
+    }
+
+    #[inline]
+    pub(super) fn body(self, page: &[u8]) -> Body<'_> {
+        match self {
+            Self::Inline {
+                start,
+                vectors,
+                end,
+            } => Body::Inline {
+                value: &page[start..vectors],
+                vectors: &page[vectors..end],
+            },
+            Self::Large(large) => Body::Large(large),
+        }
+    }
+}
+
+const _: () = assert!(size_of::<Found<'_>>() <= 64);
+
+impl<'p> Found<'p> {
+    /// A record that stands in `page`.
+    #[inline]
+    pub(super) fn new(page: Held<'p>, at: Timestamp, place: Place) -> Self {
+        Self { page, at, place }
     }
 
     /// When it was committed.
@@ -61,16 +82,42 @@ impl<'p> Found<'p> {
     }
 
     /// The value and the encoded vectors; an error: where they are.
+    #[inline]
     pub fn body(&self) -> Result<(&[u8], &[u8]), Large> {
-        match self.place {
-            Place::Inline {
-                start,
-                vectors,
-                end,
-            } => Ok((&self.page[start..vectors], &self.page[vectors..end])),
-            Place::Large(large) => Err(large),
+        match self.place.body(&self.page) {
+            Body::Inline { value, vectors } => Ok((value, vectors)),
+            Body::Large(large) => Err(large),
         }
     }
+}
+
+/// What became of a lookup below something that decides first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sought<A, R> {
+    /// It decided.
+    Above(A),
+    /// It did not; what the tree has.
+    Here(Option<R>),
+}
+
+impl<R> Sought<Infallible, R> {
+    #[inline]
+    fn here(self) -> Option<R> {
+        let Self::Here(found) = self;
+        found
+    }
+}
+
+/// Nothing is above.
+#[inline]
+fn nothing() -> Option<Infallible> {
+    None
+}
+
+#[inline]
+fn pin<'t>(seen: Seen<'_, 't>, record: Record<'_>) -> Found<'t> {
+    let place = Place::of(seen.page(), &record.body);
+    Found::new(seen.pin(), record.at, place)
 }
 
 impl Tree {
@@ -85,7 +132,8 @@ impl Tree {
         key: &[u8],
         see: impl FnOnce(Record<'_>) -> R,
     ) -> Result<Option<R>, PageError> {
-        self.look(root, key, |_, record| see(record))
+        let found = self.look(root, key, nothing, |_, record| see(record))?;
+        Ok(found.here())
     }
 
     /// When the record of a key was committed, if there is one. Nothing is pinned.
@@ -93,7 +141,8 @@ impl Tree {
     /// # Errors
     /// If a page cannot be read, or is damaged.
     pub fn get_at(&self, root: &Root, key: &[u8]) -> Result<Option<Timestamp>, PageError> {
-        self.look(root, key, |_, record| record.at)
+        let found = self.look(root, key, nothing, |_, record| record.at)?;
+        Ok(found.here())
     }
 
     /// Looks a key up; what is found stays readable for as long as it is kept.
@@ -101,28 +150,53 @@ impl Tree {
     /// # Errors
     /// If a page cannot be read, or is damaged.
     pub fn get(&self, root: &Root, key: &[u8]) -> Result<Option<Found<'_>>, PageError> {
-        self.look(root, key, |seen, record| Found::new(seen.pin(), &record))
+        let found = self.look(root, key, nothing, pin)?;
+        Ok(found.here())
+    }
+
+    /// [`Tree::get`] below something that decides first, and knows most keys not. `above` is asked
+    /// once, while the leaf is on its way into the processor's cache; it must be short, and must not
+    /// come to the pool.
+    ///
+    /// # Errors
+    /// If a page cannot be read, or is damaged, and `above` did not decide.
+    #[inline]
+    pub fn get_below<A>(
+        &self,
+        root: &Root,
+        key: &[u8],
+        above: impl FnOnce() -> Option<A>,
+    ) -> Result<Sought<A, Found<'_>>, PageError> {
+        self.look(root, key, above, pin)
     }
 
     /// Descends to a key as often as pages are missing (rule 4 of the module).
     #[inline]
-    fn look<'t, R>(
+    fn look<'t, A, R>(
         &'t self,
         root: &Root,
         key: &[u8],
+        above: impl FnOnce() -> Option<A>,
         take: impl FnOnce(Seen<'_, 't>, Record<'_>) -> R,
-    ) -> Result<Option<R>, PageError> {
+    ) -> Result<Sought<A, R>, PageError> {
+        let mut above = Some(above);
         let Some(top) = root.top else {
-            return Ok(None);
+            let decided = above.and_then(|above| above());
+            return Ok(decided.map_or(Sought::Here(None), Sought::Above));
         };
         let mut fetched = Vec::new();
         loop {
             let missing = {
                 let guard = self.pool.guard();
-                match self.descend(&guard, top, key) {
+                let reached = self.descend(&guard, top, key);
+                if let Some(decided) = above.take().and_then(|above| above()) {
+                    return Ok(Sought::Above(decided));
+                }
+                match reached {
                     Ok(reached) => {
                         let record = self.find(&reached, key)?;
-                        return Ok(record.map(|record| take(reached.seen, record)));
+                        let record = record.map(|record| take(reached.seen, record));
+                        return Ok(Sought::Here(record));
                     }
                     Err(Stop::Missing(missing)) => missing,
                     Err(Stop::Error(error)) => return Err(error),
@@ -139,7 +213,8 @@ impl Tree {
         reached: &Reached<'g, '_>,
         key: &[u8],
     ) -> Result<Option<Record<'g>>, PageError> {
-        let record = reached.leaf.get(self.search, key);
+        let leaf = self.leaf(reached.seen.page(), reached.at)?;
+        let record = leaf.get(self.search, key);
         record.map_err(|damage| self.damage(reached.at, damage))
     }
 
@@ -275,7 +350,7 @@ impl Tree {
                 Some((at, seen, view, guess)) => {
                     let record = view.get_guessed(*guess, key);
                     let record = record.map_err(|damage| self.damage(*at, damage))?;
-                    Ok(record.map(|record| Found::new(seen.pin(), &record)))
+                    Ok(record.map(|record| pin(*seen, record)))
                 }
             });
         }

@@ -31,7 +31,7 @@ use crate::pool::{Guard, Held, Hint, Pool, Seen};
 use node::{Damage, InnerView, LeafView, Search};
 
 pub use check::Counted;
-pub use get::Found;
+pub use get::{Found, Sought};
 pub use making::Making;
 pub use range::{End, TreeRange};
 
@@ -76,11 +76,10 @@ struct Missing {
     level: u8,
 }
 
-/// A leaf at the end of a descent.
+/// The page at the end of a descent, which should be a leaf. Nothing of it was read.
 struct Reached<'g, 'p> {
     at: PageRef,
     seen: Seen<'g, 'p>,
-    leaf: LeafView<'g>,
 }
 
 /// Why a descent stopped.
@@ -176,7 +175,8 @@ impl Tree {
         self.pool.fetch(at, self.size, hint)
     }
 
-    /// The leaf where a key is, or would be.
+    /// The leaf where a key is, or would be; what a lookup reads of it first is on its way into the
+    /// processor's cache.
     #[inline]
     fn descend<'g, 'p>(
         &self,
@@ -192,13 +192,12 @@ impl Tree {
             let Some(seen) = guard.see(at, Hint::Normal) else {
                 return Err(Stop::Missing(Missing { at, level }));
             };
-            let page = seen.page();
             if level == 0 {
-                node::prefetch(page, LEAF_LINES);
-                let leaf = self.leaf(page, at)?;
-                return Ok(Reached { at, seen, leaf });
+                node::prefetch(seen.page(), LEAF_LINES);
+                seen.prefetch_pins();
+                return Ok(Reached { at, seen });
             }
-            let inner = self.inner(page, at, level)?;
+            let inner = self.inner(seen.page(), at, level)?;
             let next = inner.child(inner.route(self.search, key));
             at = next.map_err(|damage| self.damage(at, damage))?;
             level -= 1;

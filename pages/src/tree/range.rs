@@ -18,11 +18,14 @@
 use std::fmt;
 use std::ops::Bound;
 
+use vellum_base::Timestamp;
+
+use super::get::Place;
 use super::node::{Damage, InnerView, LeafView, Record, Walk, WalkedKey};
 use super::{Found, LEAF_LINES, LEVELS_MAX, Missing, Root, Stop, Tree, node};
 use crate::error::PageError;
 use crate::page::PageRef;
-use crate::pool::{Guard, Held, Hint};
+use crate::pool::{Guard, Held, Hint, Pins};
 
 /// Leaves that are asked for ahead of an end that goes from one to the next.
 const LEAVES_AHEAD: usize = 3;
@@ -63,9 +66,15 @@ struct Side<'t> {
     turned: bool,
     /// Where it is; `None` until it is asked for the first time.
     leaf: Option<Leaf<'t>>,
-    /// The key of the next record, if `shown`.
+    /// The next record, if it was looked at, and its key.
+    shown: Option<Shown>,
     key: WalkedKey,
-    shown: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Shown {
+    at: Timestamp,
+    place: Place,
 }
 
 /// An inner page, and the child that the way goes on in.
@@ -77,7 +86,7 @@ struct Step {
 }
 
 struct Leaf<'t> {
-    page: Held<'t>,
+    page: Pins<'t>,
     at: PageRef,
     walk: Walk,
     /// What is left here for this end: records from `from` up to `to`.
@@ -118,7 +127,12 @@ impl<'t> TreeRange<'t> {
     /// If a page cannot be read, or is damaged.
     #[inline]
     pub fn peek(&mut self, end: End) -> Result<Option<(&[u8], Record<'_>)>, PageError> {
-        self.show(end, false)
+        let shown = self.show(end)?;
+        let (side, _) = self.sides(end);
+        Ok(shown.zip(side.leaf.as_ref()).map(|(shown, leaf)| {
+            let (at, body) = (shown.at, shown.place.body(&leaf.page));
+            (side.key.bytes(), Record { at, body })
+        }))
     }
 
     /// The next record at an end, with its key. It is passed.
@@ -127,7 +141,13 @@ impl<'t> TreeRange<'t> {
     /// If a page cannot be read, or is damaged.
     #[inline]
     pub fn next(&mut self, end: End) -> Result<Option<(&[u8], Record<'_>)>, PageError> {
-        self.show(end, true)
+        let shown = self.show(end)?;
+        self.pass(end);
+        let (side, _) = self.sides(end);
+        Ok(shown.zip(side.leaf.as_ref()).map(|(shown, leaf)| {
+            let (at, body) = (shown.at, shown.place.body(&leaf.page));
+            (side.key.bytes(), Record { at, body })
+        }))
     }
 
     /// Passes the record that was peeked at; where none was, nothing happens.
@@ -135,7 +155,7 @@ impl<'t> TreeRange<'t> {
     pub fn pass(&mut self, end: End) {
         let met = self.met;
         let (side, other) = self.sides(end);
-        if std::mem::take(&mut side.shown) {
+        if side.shown.take().is_some() {
             side.pass(end);
             if met {
                 other.pass(end);
@@ -148,27 +168,27 @@ impl<'t> TreeRange<'t> {
     ///
     /// # Errors
     /// If a page cannot be read, or is damaged.
+    #[inline]
     pub fn take(&mut self, end: End) -> Result<Option<Found<'t>>, PageError> {
+        let shown = self.show(end)?;
+        let (side, _) = self.sides(end);
+        let found = shown.zip(side.leaf.as_mut());
+        Ok(found.map(|(shown, leaf)| Found::new(leaf.page.pin(), shown.at, shown.place)))
+    }
+
+    /// Looks at the next record at an end.
+    #[inline]
+    fn show(&mut self, end: End) -> Result<Option<Shown>, PageError> {
+        let (side, _) = self.sides(end);
+        if side.shown.is_some() {
+            return Ok(side.shown);
+        }
         let Some(index) = self.ready(end)? else {
             return Ok(None);
         };
         let tree = self.tree;
-        let Some(leaf) = &self.sides(end).0.leaf else {
-            return Ok(None);
-        };
-        let walked = leaf.walk.read(&leaf.page, index);
-        let walked = walked.map_err(|damage| tree.damage(leaf.at, damage))?;
-        Ok(Some(Found::new(leaf.page.clone(), &walked.record)))
-    }
-
-    #[inline]
-    fn show(&mut self, end: End, pass: bool) -> Result<Option<(&[u8], Record<'_>)>, PageError> {
-        let Some(index) = self.ready(end)? else {
-            return Ok(None);
-        };
-        let (tree, met) = (self.tree, self.met);
-        let (side, other) = self.sides(end);
-        let Some(leaf) = &mut side.leaf else {
+        let (side, _) = self.sides(end);
+        let Some(leaf) = &side.leaf else {
             return Ok(None);
         };
         let ahead = match end {
@@ -178,20 +198,12 @@ impl<'t> TreeRange<'t> {
         leaf.walk.prefetch(&leaf.page, ahead);
         let walked = leaf.walk.read(&leaf.page, index);
         let walked = walked.map_err(|damage| tree.damage(leaf.at, damage))?;
-        if !side.shown {
-            side.key.put(&walked);
-        }
-        side.shown = !pass;
-        if pass {
-            match end {
-                End::Front => leaf.from = index + 1,
-                End::Back => leaf.to = index,
-            }
-            if met {
-                other.pass(end);
-            }
-        }
-        Ok(Some((side.key.bytes(), walked.record)))
+        side.key.put(&walked);
+        side.shown = Some(Shown {
+            at: walked.record.at,
+            place: Place::of(&leaf.page, &walked.record.body),
+        });
+        Ok(side.shown)
     }
 
     /// The end's side, and the other one.
@@ -303,8 +315,14 @@ impl<'t> TreeRange<'t> {
     /// An end comes to a leaf.
     fn enter(&mut self, end: End, at: PageRef, page: Held<'t>, view: &LeafView<'_>) {
         let search = self.tree.search;
-        let before = |key: &[u8]| view.lower_bound(search, key);
-        let behind = |key: &[u8]| match view.find(search, key) {
+        let find = |key: &[u8]| {
+            let guess = view.guess(search, key);
+            // The record that is compared comes together with those after it.
+            prefetch_records(view, end, guess.first().unwrap_or_default());
+            view.settle(guess, key)
+        };
+        let before = |key: &[u8]| find(key).unwrap_or_else(|index| index);
+        let behind = |key: &[u8]| match find(key) {
             Ok(index) => index + 1,
             Err(index) => index,
         };
@@ -340,14 +358,10 @@ impl<'t> TreeRange<'t> {
             (last, other.last, self.met) = (true, true, true);
         }
         side.key.begin(view.prefix());
-        let first = match end {
-            End::Front => from..from + RECORDS_AHEAD,
-            End::Back => to.saturating_sub(RECORDS_AHEAD)..to,
-        };
-        first.for_each(|index| view.prefetch_record(index));
-        (side.shown, side.turned) = (false, false);
+        prefetch_records(view, end, if end == End::Front { from } else { to });
+        (side.shown, side.turned) = (None, false);
         side.leaf = Some(Leaf {
-            page,
+            page: Pins::new(page),
             at,
             walk: view.walk(),
             from,
@@ -383,6 +397,10 @@ impl Side<'_> {
                 End::Front => leaf.from += 1,
                 End::Back => leaf.to -= 1,
             }
+            if leaf.from == leaf.to {
+                // The other end passed what this one has looked at.
+                self.shown = None;
+            }
         }
     }
 
@@ -408,6 +426,16 @@ impl Side<'_> {
         }
         true
     }
+}
+
+/// Asks for the first records that an end passes from an index on.
+#[inline]
+fn prefetch_records(view: &LeafView<'_>, end: End, from: usize) {
+    let first = match end {
+        End::Front => from..from + RECORDS_AHEAD,
+        End::Back => from.saturating_sub(RECORDS_AHEAD)..from,
+    };
+    first.for_each(|index| view.prefetch_record(index));
 }
 
 /// The child of an inner page where an end goes on. Has the processor fetch the leaves that come

@@ -95,7 +95,7 @@ impl<'p> Rest<'p> {
     /// Whether this is a rest that has the same head.
     #[inline]
     pub(super) fn is(&self, other: &[u8]) -> bool {
-        self.len == other.len() && self.tail == other.get(HEAD..).unwrap_or_default()
+        self.len == other.len() && same(self.tail, other.get(HEAD..).unwrap_or_default())
     }
 
     /// How this is ordered to a rest with the same head (rule 2 of the module).
@@ -439,8 +439,12 @@ fn compare(a: &[u8], b: &[u8]) -> Ordering {
     a[at..].cmp(&b[at..])
 }
 
-/// Whether two slices of one length are equal.
+/// Whether two slices are equal; without a call, since keys are short.
 #[inline]
 fn same(a: &[u8], b: &[u8]) -> bool {
-    a.is_empty() || a == b
+    let ((a, a_last), (b, b_last)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    a.len() == b.len()
+        && a.iter().zip(b).all(|(a, b)| a == b)
+        && a_last.len() == b_last.len()
+        && a_last.iter().zip(b_last).all(|(a, b)| a == b)
 }

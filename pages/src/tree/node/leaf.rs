@@ -6,9 +6,12 @@ use vellum_base::Timestamp;
 
 use super::entry::{Body, LARGE_BYTES, Large, VECTORS_LEN, must_be_large};
 use super::keys::{Damage, Guess, Keys, Rest, long, short};
-use super::search::{Search, prefetch_line};
+use super::search::{Search, prefetch, prefetch_line};
 use super::{BASE, LEAVES, SLOT, TAG, TAG_LARGE, TAG_VECTORS, WIDTH};
 use crate::page::{PageRef, PageSize};
+
+/// Cache lines of a record, after its first, that a lookup asks for at once.
+const RECORD_LINES: usize = 3;
 
 /// What a leaf holds for a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +115,13 @@ impl<'p> LeafView<'p> {
         }
     }
 
+    /// Asks for the cache lines of a record but its first, which the caller is about to read.
+    #[inline]
+    fn prefetch_end(&self, at: usize) {
+        let record = self.keys.bytes(at).unwrap_or_default();
+        prefetch(record.get(64..).unwrap_or_default(), RECORD_LINES);
+    }
+
     /// The second half of [`LeafView::find`].
     ///
     /// # Errors
@@ -150,6 +160,7 @@ impl<'p> LeafView<'p> {
             0 => Ok(None),
             // Nearly always: heads are seldom equal.
             1 => {
+                self.prefetch_end(guess.from);
                 let (rest, record) = self.both(guess.from)?;
                 let key = key.get(self.prefix().len()..).unwrap_or_default();
                 Ok(rest.is(key).then_some(record))
