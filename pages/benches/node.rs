@@ -9,8 +9,8 @@ use std::hint::black_box;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use vellum_base::Timestamp;
 use vellum_pages::tree::node::{
-    Below, Body, Child, Cut, Entry, Fill, InnerRun, InnerView, LeafBuilder, LeafMerge, LeafView,
-    Pushed, Search, Update, cut_leaves,
+    Below, Body, Bound, Cut, Entry, Fill, InnerRun, InnerView, LeafBuilder, LeafMerge, LeafView,
+    Link, Pushed, Search, Update, cut_leaves,
 };
 use vellum_pages::{PageRef, PageSize};
 
@@ -83,9 +83,12 @@ fn leaves(kind: &str) -> (Vec<Leaf>, Vec<u8>) {
     let children: Vec<_> = separators
         .iter()
         .zip((1..).filter_map(|step| PageRef::new(step, 2)))
-        .map(|(separator, at)| Child { separator, at })
+        .map(|(separator, at)| Link {
+            bound: Bound::Key(separator),
+            at,
+        })
         .collect();
-    let run = InnerRun::new(SIZE, 1, &children).map(|run| run.pieces(Cut::Full));
+    let run = InnerRun::new(SIZE, 1, None, &children).map(|run| run.pieces(Cut::Full));
     for piece in run.iter().flatten().take(1) {
         piece.write(&mut page, Below::default());
     }
@@ -194,10 +197,11 @@ fn whole(criterion: &mut Criterion) {
         };
         let updates: Vec<_> = leaf.keys.iter().step_by(5).map(|key| update(key)).collect();
         group.throughput(Throughput::Elements(updates.len() as u64));
+        let search = Search::detect();
         group.bench_function("merge-every-fifth", |bench| {
             bench.iter(|| {
-                let view = LeafView::new(black_box(&leaf.page)).ok()?;
-                let merge = LeafMerge::new(SIZE, &[view], &updates).ok()?;
+                let old = [LeafView::new(black_box(&leaf.page)).ok()?];
+                let merge = LeafMerge::new(SIZE, search, &old, &updates).ok()?;
                 merge
                     .pieces(Cut::Even)
                     .iter()

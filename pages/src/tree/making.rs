@@ -4,8 +4,8 @@ use crate::error::PageError;
 use crate::page::{Epoch, PageKind, PageRef, TreeId};
 use crate::pool::NewPage;
 
-/// Takes the pages that an epoch under construction is made of.
-pub trait Making {
+/// Takes the pages that an epoch under construction is made of, from any number of threads at once.
+pub trait Making: Sync {
     /// Gives a page a place and a header, and publishes it. All but the header is written.
     ///
     /// # Errors

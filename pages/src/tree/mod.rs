@@ -33,6 +33,7 @@ use node::{Damage, InnerView, LeafView, Search};
 pub use check::Counted;
 pub use get::{Found, Sought};
 pub use making::Making;
+pub use merge::{Alone, Crew, Merged};
 pub use range::{End, TreeRange};
 
 /// The name of the file, in reports of damage.

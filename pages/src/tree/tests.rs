@@ -1,6 +1,8 @@
 //! Trees against an ordered map.
 
+mod mixed;
 mod range;
+mod shared;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;

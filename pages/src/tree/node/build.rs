@@ -6,6 +6,7 @@
 use vellum_base::{KEY_BYTES_MAX, Timestamp};
 
 use super::entry::{Body, Entry, must_be_large};
+use super::keys::common;
 use super::measure::{Measure, Weight};
 use super::write::Writer;
 use super::{TAG_LARGE, TAG_VECTORS, separator};
@@ -90,49 +91,44 @@ pub(super) fn examine(size: PageSize, entry: &Entry<'_>) -> Result<(), Refused> 
 }
 
 /// The weight of a leaf's record.
-pub(super) fn weight<'k>(entry: &Entry<'k>) -> Weight<'k> {
+pub(super) fn weight(entry: &Entry<'_>) -> Weight {
     Weight {
-        key: entry.key,
+        key: entry.key.len(),
         at: entry.at.0,
         body: entry.body.bytes(),
     }
 }
 
-/// Writes a leaf of entries that were measured.
-pub(super) fn write_leaf<'e>(
-    page: &mut [u8],
-    measure: &Measure,
-    first: &[u8],
-    entries: impl Iterator<Item = Entry<'e>>,
-) {
-    let base = measure.base();
-    let width = measure.width();
-    let numbers = [base, 0];
-    let mut writer = Writer::begin(page, measure, first, 0, numbers, std::iter::empty());
-    for entry in entries {
-        let flags = match entry.body {
-            Body::Large(_) => TAG_LARGE,
-            Body::Inline { vectors: [], .. } => 0,
-            Body::Inline { .. } => TAG_VECTORS,
-        };
-        writer.key(entry.key, flags);
-        writer.bytes(&(entry.at.0 - base).to_le_bytes()[..width]);
-        match entry.body {
-            Body::Large(large) => {
-                writer.bytes(&large.value_len.to_le_bytes());
-                writer.bytes(&large.vectors_len.to_le_bytes());
-                writer.bytes(&large.root.stored());
+/// Writes a leaf's record.
+pub(super) fn write_entry(writer: &mut Writer<'_>, entry: &Entry<'_>) {
+    let flags = match entry.body {
+        Body::Large(_) => TAG_LARGE,
+        Body::Inline { vectors: [], .. } => 0,
+        Body::Inline { .. } => TAG_VECTORS,
+    };
+    writer.key(entry.key, flags);
+    writer.stamp(entry.at.0);
+    match entry.body {
+        Body::Large(large) => {
+            writer.bytes(&large.value_len.to_le_bytes());
+            writer.bytes(&large.vectors_len.to_le_bytes());
+            writer.bytes(&large.root.stored());
+        }
+        Body::Inline { value, vectors } => {
+            if vectors.is_empty() {
+                return writer.bytes(value);
             }
-            Body::Inline { value, vectors } => {
-                if !vectors.is_empty() {
-                    writer.bytes(&(vectors.len() as u16).to_le_bytes());
-                }
-                writer.bytes(value);
-                writer.bytes(vectors);
-            }
+            writer.bytes(&(vectors.len() as u16).to_le_bytes());
+            writer.bytes(value);
+            writer.bytes(vectors);
         }
     }
-    writer.finish(measure);
+}
+
+/// Begins a leaf of a measure.
+pub(super) fn begin_leaf<'p>(page: &'p mut [u8], measure: &Measure, first: &[u8]) -> Writer<'p> {
+    let numbers = [measure.base(), 0];
+    Writer::begin(page, measure, first, 0, numbers, std::iter::empty())
 }
 
 /// A body whose bytes are in the builder.
@@ -196,7 +192,10 @@ impl LeafBuilder {
             .items
             .first()
             .map_or(entry.key, |item| &self.bytes[..item.key]);
-        if !self.measure.add(first, weight(entry), false, limit) {
+        let common = common(first, entry.key);
+        let lengths = self.items.iter().map(|item| item.key);
+        let weight = weight(entry);
+        if !self.measure.add(common, weight, false, limit, lengths) {
             return Ok(Pushed::Full);
         }
         let last = self.last.get_or_insert_default();
@@ -268,7 +267,11 @@ impl LeafBuilder {
             .items
             .first()
             .map_or(&[][..], |item| &bytes[..item.key]);
-        write_leaf(page, &self.measure, first, self.items.iter().map(entry));
+        let mut writer = begin_leaf(page, &self.measure, first);
+        for item in &self.items {
+            write_entry(&mut writer, &entry(item));
+        }
+        writer.finish(&self.measure);
         let used = self.measure.bytes();
         let finished = Finished {
             separator: self.separator.clone(),
@@ -276,7 +279,7 @@ impl LeafBuilder {
             used,
             is_underfull: is_underfull(self.size, used),
         };
-        self.measure.clear(0);
+        self.measure = Measure::new(0);
         self.items.clear();
         self.bytes.clear();
         finished

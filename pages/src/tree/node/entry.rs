@@ -65,8 +65,14 @@ pub struct Entry<'a> {
 /// Whether a record must be [`Body::Large`] in leaves of a size (rule 7 of the module).
 #[must_use]
 pub fn must_be_large(size: PageSize, key_len: usize, value_len: usize, vectors_len: usize) -> bool {
-    let quarter = (size.bytes() - HEADER) / 4;
     let body = inline_bytes(value_len, vectors_len);
+    is_too_much(size, key_len, body)
+}
+
+/// The same, of a record whose value, vectors and their length take `body` bytes.
+#[inline]
+pub(super) fn is_too_much(size: PageSize, key_len: usize, body: usize) -> bool {
+    let quarter = (size.bytes() - HEADER) / 4;
     let whole = HEAD + SLOT + TAG + key_len + size_of::<u64>() + body;
     whole > quarter && body > LARGE_BYTES
 }

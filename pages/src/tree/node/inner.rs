@@ -2,9 +2,13 @@
 
 use std::fmt;
 
+use vellum_base::KEY_BYTES_MAX;
+
 use super::inner_build::Below;
+use super::key::Key;
 use super::keys::{Damage, Keys, long};
 use super::search::Search;
+use super::write::Source;
 use super::{BASE, LEAVES, LEVEL, SLOT, WIDTH};
 use crate::page::PageRef;
 
@@ -112,6 +116,45 @@ impl<'p> InnerView<'p> {
             .checked_sub(1)
             .ok_or(Damage::new(0, "no separator before the first child"))?;
         self.keys.put_rest(key, into)
+    }
+
+    /// What separators are copied from.
+    pub(super) fn source(&self) -> Source<'p> {
+        Source {
+            keys: self.keys,
+            base: 0,
+            width: 0,
+        }
+    }
+
+    /// The separator left of child `at`, in parts.
+    #[inline]
+    pub(super) fn separator_key(&self, at: usize) -> Key<'p> {
+        match at.checked_sub(1) {
+            Some(key) => self.keys.key_at(key),
+            None => Key::whole(&[]),
+        }
+    }
+
+    /// How long the separator left of child `at` is.
+    #[inline]
+    pub(super) fn separator_len(&self, at: usize) -> usize {
+        let rest = at.checked_sub(1).and_then(|key| self.keys.rest(key).ok());
+        rest.map_or(0, |rest| self.keys.prefix.len() + rest.len)
+    }
+
+    /// Looks at all separators, so far that they may be copied.
+    pub(super) fn check_separators(&self) -> Result<(), Damage> {
+        for at in 0..self.keys.len() {
+            let rest = self.keys.rest(at)?;
+            let end = self.keys.follow(at, &rest)?;
+            let is_too_long = self.keys.prefix.len() + rest.len > KEY_BYTES_MAX;
+            if end != rest.end || rest.flags != 0 || is_too_long {
+                let start = self.keys.start(at);
+                return Err(Damage::new(start, "a separator that no page may hold"));
+            }
+        }
+        Ok(())
     }
 
     /// Looks at everything.

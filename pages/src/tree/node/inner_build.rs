@@ -5,7 +5,7 @@ use std::ops::Range;
 use vellum_base::KEY_BYTES_MAX;
 
 use super::build::{Fill, Finished, Pushed, Refused, is_underfull};
-use super::cut::{Cut, Piece, Run, cut};
+use super::keys::common;
 use super::measure::{Measure, Weight};
 use super::write::Writer;
 use crate::page::{PageRef, PageSize};
@@ -28,9 +28,10 @@ pub struct Child<'a> {
     pub at: PageRef,
 }
 
-fn weight(separator: &[u8]) -> Weight<'_> {
+/// The weight of a separator.
+pub(super) fn weight(key: usize) -> Weight {
     Weight {
-        key: separator,
+        key,
         at: 0,
         body: 0,
     }
@@ -97,7 +98,7 @@ impl InnerBuilder {
             return Err(Refused::OutOfOrder);
         }
         if self.children.is_empty() {
-            self.measure.clear(1);
+            self.measure = Measure::new(1);
         } else {
             let first = self
                 .children
@@ -110,10 +111,11 @@ impl InnerBuilder {
                 self.limit
             };
             let first = first.unwrap_or(child.separator);
-            if !self
-                .measure
-                .add(first, weight(child.separator), true, limit)
-            {
+            let common = common(first, child.separator);
+            let keys = self.children.get(1..).unwrap_or_default();
+            let lengths = keys.iter().map(|(key, _)| key.len());
+            let weight = weight(child.separator.len());
+            if !self.measure.add(common, weight, true, limit, lengths) {
                 return Ok(Pushed::Full);
             }
         }
@@ -124,6 +126,28 @@ impl InnerBuilder {
         last.clear();
         last.extend_from_slice(child.separator);
         Ok(Pushed::Taken)
+    }
+
+    /// The places of the children that were pushed since the last page was finished.
+    pub fn places(&self) -> impl Iterator<Item = PageRef> {
+        self.children.iter().map(|(_, at)| *at)
+    }
+
+    /// Takes back the child that was pushed last, with its separator, if two are left.
+    pub fn pop(&mut self) -> Option<(Vec<u8>, PageRef)> {
+        if self.children.len() < 3 {
+            return None;
+        }
+        let (key, at) = self.children.pop()?;
+        let separator = self.bytes[key.clone()].to_vec();
+        self.bytes.truncate(key.start);
+        let keys = &self.children[1..];
+        let (first, last) = (&keys[0].0, &keys[keys.len() - 1].0);
+        let prefix = common(&self.bytes[first.clone()], &self.bytes[last.clone()]);
+        let weights = keys.iter().map(|(key, _)| weight(key.len()));
+        self.measure = Measure::of(1, true, prefix, weights);
+        self.last = Some(self.bytes[last.clone()].to_vec());
+        Some((separator, at))
     }
 
     /// Whether nothing was pushed since the last page was finished.
@@ -159,109 +183,5 @@ impl InnerBuilder {
         self.children.clear();
         self.bytes.clear();
         finished
-    }
-}
-
-/// Children that are to be cut into even pages.
-#[derive(Clone, Copy, Debug)]
-pub struct InnerRun<'a> {
-    size: PageSize,
-    level: u8,
-    children: &'a [Child<'a>],
-}
-
-impl Run for InnerRun<'_> {
-    const INNER: bool = true;
-
-    fn len(&self) -> usize {
-        self.children.len()
-    }
-
-    fn weight(&self, at: usize) -> Weight<'_> {
-        weight(self.children[at].separator)
-    }
-}
-
-impl<'a> InnerRun<'a> {
-    /// The children, in order, for pages of a size at a level, which is at least 1.
-    ///
-    /// # Errors
-    /// If a separator but the first is too long, or not after the one before.
-    pub fn new(size: PageSize, level: u8, children: &'a [Child<'a>]) -> Result<Self, Refused> {
-        let keys = children.get(1..).unwrap_or_default();
-        if keys
-            .iter()
-            .any(|child| child.separator.len() > KEY_BYTES_MAX)
-        {
-            return Err(Refused::KeyTooLong);
-        }
-        if !keys.is_sorted_by(|a, b| a.separator < b.separator) {
-            return Err(Refused::OutOfOrder);
-        }
-        Ok(Self {
-            size,
-            level: level.max(1),
-            children,
-        })
-    }
-
-    /// The pages.
-    #[must_use]
-    pub fn pieces(&self, how: Cut) -> Vec<InnerPiece<'a>> {
-        let limit = self.size.bytes();
-        let piece = |piece: Piece| InnerPiece {
-            run: *self,
-            children: &self.children[piece.items],
-            measure: piece.measure,
-        };
-        cut(self, how, limit).into_iter().map(piece).collect()
-    }
-}
-
-/// One inner page to be.
-#[derive(Clone, Debug)]
-pub struct InnerPiece<'a> {
-    run: InnerRun<'a>,
-    children: &'a [Child<'a>],
-    measure: Measure,
-}
-
-impl<'a> InnerPiece<'a> {
-    /// The children that it will have.
-    #[must_use]
-    pub fn children(&self) -> &'a [Child<'a>] {
-        self.children
-    }
-
-    /// The left bound of its keys: that of its first child.
-    #[must_use]
-    pub fn separator(&self) -> &'a [u8] {
-        self.children[0].separator
-    }
-
-    /// Bytes that it will use.
-    #[must_use]
-    pub fn used(&self) -> usize {
-        self.measure.bytes()
-    }
-
-    /// Whether it should be joined with a neighbour.
-    #[must_use]
-    pub fn is_underfull(&self) -> bool {
-        is_underfull(self.run.size, self.used())
-    }
-
-    /// Writes it, all but the page's header.
-    ///
-    /// # Panics
-    /// If `page` has not the run's size.
-    pub fn write(&self, page: &mut [u8], below: Below) {
-        assert_eq!(
-            page.len(),
-            self.run.size.bytes(),
-            "a page of the run's size"
-        );
-        let children = self.children.iter().copied();
-        write_inner(page, &self.measure, self.run.level, below, children);
     }
 }

@@ -70,7 +70,7 @@ pub(super) struct Rest<'p> {
 }
 
 impl<'p> Rest<'p> {
-    const NONE: Self = Self {
+    pub(super) const NONE: Self = Self {
         flags: 0,
         len: 0,
         tail: &[],
@@ -345,12 +345,7 @@ impl<'p> Keys<'p> {
             return Err(Damage::new(start, "a head that is longer than its key"));
         }
         let ascends = last.is_none_or(|(last_head, last)| {
-            let tails = if last.len >= HEAD && rest.len >= HEAD {
-                last.tail < rest.tail
-            } else {
-                last.len < rest.len
-            };
-            *last_head < head || (*last_head == head && tails)
+            *last_head < head || (*last_head == head && last.is_before(rest))
         });
         if ascends {
             Ok(())

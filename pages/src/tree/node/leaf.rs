@@ -25,7 +25,7 @@ pub struct Record<'p> {
 /// A leaf, borrowed from its page.
 #[derive(Clone, Copy)]
 pub struct LeafView<'p> {
-    keys: Keys<'p>,
+    pub(super) keys: Keys<'p>,
     page: &'p [u8],
 }
 
@@ -209,12 +209,6 @@ impl<'p> LeafView<'p> {
         self.keys.put_rest(at, into)
     }
 
-    /// Appends the key at an index.
-    pub(super) fn append_key(&self, at: usize, into: &mut Vec<u8>) -> Result<(), Damage> {
-        into.extend_from_slice(self.prefix());
-        self.keys.put_rest(at, into)
-    }
-
     /// Looks at everything.
     ///
     /// # Errors
@@ -253,16 +247,10 @@ impl<'p> LeafView<'p> {
 
     fn check_record(&self, at: usize, record: &Record<'p>) -> Result<(), Damage> {
         let rest = self.keys.rest(at)?;
+        self.check_tag(at, &rest, record)?;
         let Body::Inline { value, vectors } = record.body else {
-            return if rest.flags == TAG_LARGE {
-                Ok(())
-            } else {
-                Err(self.wrong_tag(at))
-            };
+            return Ok(());
         };
-        if rest.flags != if vectors.is_empty() { 0 } else { TAG_VECTORS } {
-            return Err(self.wrong_tag(at));
-        }
         let size = PageSize::ALL
             .into_iter()
             .find(|size| size.bytes() == self.page.len());
@@ -274,6 +262,25 @@ impl<'p> LeafView<'p> {
             ));
         }
         Ok(())
+    }
+
+    /// That a record has the tag that its builder gives it.
+    pub(super) fn check_tag(
+        &self,
+        at: usize,
+        rest: &Rest<'p>,
+        record: &Record<'p>,
+    ) -> Result<(), Damage> {
+        let tag = match record.body {
+            Body::Large(_) => TAG_LARGE,
+            Body::Inline { vectors: [], .. } => 0,
+            Body::Inline { .. } => TAG_VECTORS,
+        };
+        if rest.flags == tag {
+            Ok(())
+        } else {
+            Err(self.wrong_tag(at))
+        }
     }
 
     #[cold]
@@ -328,7 +335,7 @@ fn decode_other(flags: u16, bytes: &[u8], width: usize, base: u64) -> Option<Rec
 
 /// The number in the first `width` bytes.
 #[inline]
-fn stamp(bytes: &[u8], width: usize) -> Option<u64> {
+pub(super) fn stamp(bytes: &[u8], width: usize) -> Option<u64> {
     if width == 0 {
         return Some(0);
     }

@@ -1,19 +1,21 @@
-//! How many bytes a page of given keys takes, kept up as keys are added. For builders and cutting.
+//! How many bytes a page of given keys takes. For builders and cutting.
 //!
 //! 1. [`Measure::bytes`] is exact: the writer fills a page to precisely that byte.
 //! 2. Adding a key is O(1), but where it shortens the prefix: then all lengths are walked. That is
 //!    rare: each shortening makes every key of the page longer, so a page has room for few.
 //! 3. Fewer keys never take more bytes: any part of what fits, fits.
+//! 4. What sorted keys have in common is what the first and the last have. So the keys between need
+//!    not be looked at to measure all at once.
 
-use super::keys::common;
 use super::leaf::width_of;
 use super::{HEAD, HEADS, SLOT, TAG};
 use crate::page::PageRef;
 
 /// What of an item matters for its size.
 #[derive(Clone, Copy)]
-pub(super) struct Weight<'k> {
-    pub(super) key: &'k [u8],
+pub(super) struct Weight {
+    /// Length of the key.
+    pub(super) key: usize,
     /// The stamp; the same for all in an inner page.
     pub(super) at: u64,
     /// Bytes of the record but for tag, tail and stamp.
@@ -21,11 +23,11 @@ pub(super) struct Weight<'k> {
 }
 
 /// The size of a page to be.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Measure {
     /// Bytes beside header, prefix and keys: the children.
     fixed: usize,
-    lengths: Vec<u16>,
+    keys: usize,
     prefix: usize,
     tails: usize,
     bodies: usize,
@@ -38,7 +40,7 @@ impl Measure {
     pub(super) fn new(children: usize) -> Self {
         Self {
             fixed: children * PageRef::STORED,
-            lengths: Vec::new(),
+            keys: 0,
             prefix: 0,
             tails: 0,
             bodies: 0,
@@ -47,17 +49,33 @@ impl Measure {
         }
     }
 
-    pub(super) fn clear(&mut self, children: usize) {
-        let mut lengths = std::mem::take(&mut self.lengths);
-        lengths.clear();
-        *self = Self {
-            lengths,
-            ..Self::new(children)
-        };
+    /// A page of items whose keys share `prefix` (rule 4), each with a child or without.
+    pub(super) fn of(
+        children: usize,
+        child: bool,
+        prefix: usize,
+        items: impl Iterator<Item = Weight>,
+    ) -> Self {
+        let mut measure = Self::new(children);
+        measure.prefix = prefix;
+        for item in items {
+            measure.count(item, child);
+        }
+        measure
+    }
+
+    #[inline]
+    fn count(&mut self, item: Weight, child: bool) {
+        self.keys += 1;
+        self.tails += item.key.saturating_sub(self.prefix + HEAD);
+        self.least = self.least.min(item.at);
+        self.most = self.most.max(item.at);
+        self.bodies += item.body;
+        self.fixed += usize::from(child) * PageRef::STORED;
     }
 
     pub(super) fn keys(&self) -> usize {
-        self.lengths.len()
+        self.keys
     }
 
     pub(super) fn prefix(&self) -> usize {
@@ -65,11 +83,7 @@ impl Measure {
     }
 
     pub(super) fn base(&self) -> u64 {
-        if self.lengths.is_empty() {
-            0
-        } else {
-            self.least
-        }
+        if self.keys == 0 { 0 } else { self.least }
     }
 
     pub(super) fn width(&self) -> usize {
@@ -79,42 +93,34 @@ impl Measure {
     /// Bytes of the page, the header among them.
     pub(super) fn bytes(&self) -> usize {
         let each = HEAD + SLOT + TAG + self.width();
-        HEADS + self.fixed + self.prefix + self.keys() * each + self.tails + self.bodies
+        HEADS + self.fixed + self.prefix + self.keys * each + self.tails + self.bodies
     }
 
-    /// Adds an item behind all others, if the page then takes no more than `limit` bytes; `first` is
-    /// the page's first key.
+    /// Adds an item behind all others, if the page then takes no more than `limit` bytes. `common` is
+    /// what its key and the page's first begin with in common, `lengths` those of the keys before.
     pub(super) fn add(
         &mut self,
-        first: &[u8],
-        item: Weight<'_>,
+        common: usize,
+        item: Weight,
         child: bool,
         limit: usize,
+        lengths: impl Iterator<Item = usize>,
     ) -> bool {
-        let before = (self.prefix, self.tails, self.least, self.most);
-        let len = item.key.len();
-        let prefix = if self.lengths.is_empty() {
-            len
+        let before = *self;
+        let prefix = if self.keys == 0 {
+            item.key
         } else {
-            common(&first[..self.prefix], item.key)
+            common.min(self.prefix)
         };
         if prefix != self.prefix {
-            let tail = |len: &u16| usize::from(*len).saturating_sub(prefix + HEAD);
-            self.tails = self.lengths.iter().map(tail).sum();
+            let tail = |len: usize| len.saturating_sub(prefix + HEAD);
+            self.tails = lengths.map(tail).sum();
         }
         self.prefix = prefix;
-        self.tails += len.saturating_sub(prefix + HEAD);
-        self.lengths.push(len as u16);
-        self.least = self.least.min(item.at);
-        self.most = self.most.max(item.at);
-        self.bodies += item.body;
-        self.fixed += usize::from(child) * PageRef::STORED;
+        self.count(item, child);
         let fits = self.bytes() <= limit;
         if !fits {
-            self.lengths.pop();
-            self.bodies -= item.body;
-            self.fixed -= usize::from(child) * PageRef::STORED;
-            (self.prefix, self.tails, self.least, self.most) = before;
+            *self = before;
         }
         fits
     }

@@ -4,19 +4,22 @@
 //!    in order.
 //! 2. Several old leaves may come in, neighbours in key order: so a leaf that became too empty is
 //!    joined with its neighbour.
-//! 3. Old leaves may be damaged; what comes out is in order nevertheless, or an error.
-
-use std::ops::Range;
+//! 3. Old leaves may be damaged; what comes out is in order nevertheless, or an error. For that each
+//!    old record is looked at, but not decoded, and its key is not put together.
+//! 4. An update is searched for, old records between two updates are taken as a run.
 
 use vellum_base::Timestamp;
 
-use super::build::{Refused, examine, is_underfull, weight, write_leaf};
+use super::build::{Refused, examine, weight};
 use super::cut::{Cut, Piece, Run, cut};
 use super::entry::{Body, Entry, Large};
+use super::key::Key;
 use super::keys::Damage;
-use super::leaf::{LeafView, Record};
-use super::measure::{Measure, Weight};
-use super::separator;
+use super::leaf::LeafView;
+use super::measure::Weight;
+use super::olds::Olds;
+use super::piece::LeafPiece;
+use super::search::Search;
 use crate::page::PageSize;
 
 /// A change of a key.
@@ -28,6 +31,18 @@ pub struct Update<'a> {
     pub at: Timestamp,
     /// What it leads to now; `None` if it is deleted.
     pub body: Option<Body<'a>>,
+}
+
+impl<'a> Update<'a> {
+    /// The record that it makes; `None` if it makes none.
+    pub(super) fn entry(&self) -> Option<Entry<'a>> {
+        let Self { key, at, body } = *self;
+        Some(Entry {
+            key,
+            at,
+            body: body?,
+        })
+    }
 }
 
 /// Why leaves cannot be merged.
@@ -46,26 +61,44 @@ pub enum MergeError {
     Refused(#[from] Refused),
 }
 
-#[derive(Clone, Debug)]
-enum KeyAt<'a> {
-    /// In the merge's own bytes.
-    Old(Range<usize>),
-    New(&'a [u8]),
+/// Where a record of the new leaves comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    Leaf(u32),
+    Update,
 }
 
-#[derive(Clone, Debug)]
-struct Item<'a> {
-    key: KeyAt<'a>,
-    record: Record<'a>,
+/// A record of the new leaves.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Item {
+    pub(super) from: Origin,
+    /// Its number there.
+    pub(super) at: u32,
+    key: u16,
+    body: u16,
+    pub(super) stamp: u64,
+}
+
+impl Item {
+    fn new(from: Origin, at: usize, weight: Weight) -> Self {
+        // Keys are bounded, and records by a quarter of a page, when they are looked at.
+        Self {
+            from,
+            at: at as u32,
+            key: weight.key as u16,
+            body: weight.body as u16,
+            stamp: weight.at,
+        }
+    }
 }
 
 /// Old leaves' records and updates, in one order.
 #[derive(Debug)]
 pub struct LeafMerge<'a> {
-    size: PageSize,
-    /// The old leaves' keys, one behind the other.
-    keys: Vec<u8>,
-    items: Vec<Item<'a>>,
+    pub(super) size: PageSize,
+    pub(super) old: &'a [LeafView<'a>],
+    pub(super) updates: &'a [Update<'a>],
+    pub(super) items: Vec<Item>,
     dropped: Vec<Large>,
     appended: usize,
 }
@@ -77,8 +110,58 @@ impl Run for LeafMerge<'_> {
         self.items.len()
     }
 
-    fn weight(&self, at: usize) -> Weight<'_> {
-        weight(&self.entry(at))
+    #[inline]
+    fn weight(&self, at: usize) -> Weight {
+        let item = &self.items[at];
+        Weight {
+            key: item.key.into(),
+            at: item.stamp,
+            body: item.body.into(),
+        }
+    }
+
+    #[inline]
+    fn key(&self, at: usize) -> Key<'_> {
+        let item = &self.items[at];
+        match item.from {
+            Origin::Leaf(leaf) => self.old[leaf as usize].key_at(item.at as usize),
+            Origin::Update => Key::whole(self.updates[item.at as usize].key),
+        }
+    }
+}
+
+/// An old leaf that is being gone through.
+struct Walk<'a> {
+    number: usize,
+    leaf: &'a LeafView<'a>,
+    olds: Olds<'a>,
+    /// The record to be looked at next.
+    next: usize,
+}
+
+impl Walk<'_> {
+    #[cold]
+    fn wrong(&self, damage: Damage) -> MergeError {
+        MergeError::Damage {
+            leaf: self.number,
+            damage,
+        }
+    }
+
+    /// Looks at the next record.
+    #[inline]
+    fn step(&mut self) -> Result<Weight, MergeError> {
+        let weight = self.olds.look(self.next);
+        let weight = weight.map_err(|damage| self.wrong(damage))?;
+        self.next += 1;
+        Ok(weight)
+    }
+
+    /// Passes over a record that is replaced or deleted; it is told if it is large.
+    #[inline]
+    fn pass(&mut self) -> Result<Option<Large>, MergeError> {
+        self.step()?;
+        Ok(self.olds.large(self.next - 1))
     }
 }
 
@@ -89,113 +172,122 @@ impl<'a> LeafMerge<'a> {
     /// If an old leaf is damaged, or an update cannot be taken.
     pub fn new(
         size: PageSize,
-        old: &[LeafView<'a>],
-        updates: &[Update<'a>],
+        search: Search,
+        old: &'a [LeafView<'a>],
+        updates: &'a [Update<'a>],
     ) -> Result<Self, MergeError> {
-        if !updates.is_sorted_by(|a, b| a.key < b.key) {
-            return Err(Refused::OutOfOrder.into());
-        }
         let records: usize = old.iter().map(LeafView::len).sum();
-        let bytes: usize = old.iter().map(LeafView::used).sum();
         let mut merge = Self {
             size,
-            keys: Vec::with_capacity(bytes / 4),
+            old,
+            updates,
             items: Vec::with_capacity(records + updates.len()),
             dropped: Vec::new(),
             appended: 0,
         };
-        let mut updates = updates.iter().peekable();
-        let mut last = 0..0;
-        for (number, leaf) in old.iter().enumerate() {
-            for at in 0..leaf.len() {
-                let wrong = |damage| MergeError::Damage {
-                    leaf: number,
-                    damage,
-                };
-                let start = merge.keys.len();
-                leaf.append_key(at, &mut merge.keys).map_err(wrong)?;
-                let key = start..merge.keys.len();
-                if start > 0 && merge.keys[last] >= merge.keys[key.clone()] {
-                    return Err(wrong(Damage::new(0, "keys out of order")));
-                }
-                let record = leaf.record(at).map_err(wrong)?;
-                let Record { at, body } = record;
-                let old = Entry {
-                    key: &merge.keys[key.clone()],
-                    at,
-                    body,
-                };
-                if examine(size, &old).is_err() {
-                    return Err(wrong(Damage::new(0, "a record that no leaf may hold")));
-                }
-                merge.take_old(key.clone(), record, &mut updates)?;
-                last = key;
-            }
+        let mut next = 0;
+        for number in 0..old.len() {
+            next = merge.take_leaf(search, number, next)?;
         }
         let before = merge.items.len();
-        for update in updates {
-            merge.take_new(update)?;
+        for at in next..updates.len() {
+            merge.check_order(at)?;
+            merge.take_new(at)?;
         }
         merge.appended = merge.items.len() - before;
         Ok(merge)
     }
 
-    fn take_old(
+    /// Takes an old leaf's records and, from update `next` on, those that lie before the leaf's last;
+    /// which update is the first behind.
+    fn take_leaf(
         &mut self,
-        key: Range<usize>,
-        record: Record<'a>,
-        updates: &mut std::iter::Peekable<std::slice::Iter<'_, Update<'a>>>,
-    ) -> Result<(), MergeError> {
-        while let Some(update) = updates.next_if(|update| update.key < &self.keys[key.clone()]) {
-            self.take_new(update)?;
-        }
-        match updates.next_if(|update| update.key == &self.keys[key.clone()]) {
-            Some(update) => {
-                if let Body::Large(large) = record.body {
-                    self.dropped.push(large);
-                }
-                self.take_new(update)?;
+        search: Search,
+        number: usize,
+        mut next: usize,
+    ) -> Result<usize, MergeError> {
+        let leaf = &self.old[number];
+        let mut walk = Walk {
+            number,
+            leaf,
+            olds: Olds::new(leaf, self.size),
+            next: 0,
+        };
+        self.check_neighbours(&walk)?;
+        while let Some(update) = self.updates.get(next) {
+            self.check_order(next)?;
+            let found = leaf.find(search, update.key);
+            let at = found.unwrap_or_else(|at| at);
+            if at == leaf.len() {
+                break;
             }
-            None => self.items.push(Item {
-                key: KeyAt::Old(key),
-                record,
-            }),
+            if at < walk.next {
+                return Err(walk.wrong(Damage::new(0, "keys out of order")));
+            }
+            self.take_old(&mut walk, at)?;
+            if found.is_ok()
+                && let Some(large) = walk.pass()?
+            {
+                self.dropped.push(large);
+            }
+            self.take_new(next)?;
+            next += 1;
         }
-        Ok(())
+        self.take_old(&mut walk, leaf.len())?;
+        Ok(next)
     }
 
-    fn take_new(&mut self, update: &Update<'a>) -> Result<(), MergeError> {
-        let Some(body) = update.body else {
+    /// That a leaf's keys come after those of the one before.
+    fn check_neighbours(&self, walk: &Walk<'_>) -> Result<(), MergeError> {
+        let before = self.old[..walk.number]
+            .iter()
+            .rfind(|leaf| !leaf.is_empty());
+        let Some(before) = before.filter(|_| !walk.leaf.is_empty()) else {
             return Ok(());
         };
-        let Update { key, at, .. } = *update;
-        examine(self.size, &Entry { key, at, body })?;
-        self.items.push(Item {
-            key: KeyAt::New(key),
-            record: Record { at, body },
-        });
+        let last = before.key_at(before.len() - 1);
+        if last.order_to(walk.leaf.key_at(0)).is_lt() {
+            return Ok(());
+        }
+        Err(walk.wrong(Damage::new(0, "keys out of order")))
+    }
+
+    /// Takes the old records up to one.
+    #[inline]
+    fn take_old(&mut self, walk: &mut Walk<'a>, to: usize) -> Result<(), MergeError> {
+        while walk.next < to {
+            let at = walk.next;
+            let from = Origin::Leaf(walk.number as u32);
+            let weight = walk.step()?;
+            self.items.push(Item::new(from, at, weight));
+        }
         Ok(())
     }
 
-    fn entry(&self, at: usize) -> Entry<'_> {
-        let Item { key, record } = &self.items[at];
-        Entry {
-            key: match key {
-                KeyAt::Old(range) => &self.keys[range.clone()],
-                KeyAt::New(key) => key,
-            },
-            at: record.at,
-            body: record.body,
+    /// That an update's key is after that of the one before.
+    fn check_order(&self, at: usize) -> Result<(), MergeError> {
+        if at > 0 && self.updates[at - 1].key >= self.updates[at].key {
+            return Err(Refused::OutOfOrder.into());
         }
+        Ok(())
     }
 
-    /// How many records there are now.
+    fn take_new(&mut self, at: usize) -> Result<(), MergeError> {
+        if let Some(entry) = self.updates[at].entry() {
+            examine(self.size, &entry)?;
+            let item = Item::new(Origin::Update, at, weight(&entry));
+            self.items.push(item);
+        }
+        Ok(())
+    }
+
+    /// How many records the new leaves hold.
     #[must_use]
     pub fn len(&self) -> usize {
         self.items.len()
     }
 
-    /// Whether there are none.
+    /// Whether nothing is left.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
@@ -217,69 +309,8 @@ impl<'a> LeafMerge<'a> {
     /// The new leaves; none if nothing is left.
     #[must_use]
     pub fn pieces(&self, how: Cut) -> Vec<LeafPiece<'_>> {
-        let limit = self.size.bytes();
-        let piece = |piece: Piece| LeafPiece {
-            merge: self,
-            items: piece.items,
-            measure: piece.measure,
-        };
-        cut(self, how, limit).into_iter().map(piece).collect()
-    }
-}
-
-/// One new leaf to be.
-#[derive(Debug)]
-pub struct LeafPiece<'m> {
-    merge: &'m LeafMerge<'m>,
-    items: Range<usize>,
-    measure: Measure,
-}
-
-impl<'m> LeafPiece<'m> {
-    /// How many records it will hold; at least one.
-    #[must_use]
-    #[expect(clippy::len_without_is_empty, reason = "an empty leaf is no piece")]
-    pub fn len(&self) -> usize {
-        self.items.len()
-    }
-
-    /// Its first key.
-    #[must_use]
-    pub fn first_key(&self) -> &'m [u8] {
-        self.merge.entry(self.items.start).key
-    }
-
-    /// The shortest key that separates it from the piece before it; `None` for the first piece,
-    /// whose left bound is that of the first old leaf.
-    #[must_use]
-    pub fn separator(&self) -> Option<&'m [u8]> {
-        let before = self.merge.entry(self.items.start.checked_sub(1)?);
-        Some(separator(before.key, self.first_key()))
-    }
-
-    /// Bytes that it will use.
-    #[must_use]
-    pub fn used(&self) -> usize {
-        self.measure.bytes()
-    }
-
-    /// Whether it should be joined with a neighbour.
-    #[must_use]
-    pub fn is_underfull(&self) -> bool {
-        is_underfull(self.merge.size, self.used())
-    }
-
-    /// Writes it, all but the page's header.
-    ///
-    /// # Panics
-    /// If `page` has not the merge's size.
-    pub fn write(&self, page: &mut [u8]) {
-        assert_eq!(
-            page.len(),
-            self.merge.size.bytes(),
-            "a page of the merge's size"
-        );
-        let entries = self.items.clone().map(|at| self.merge.entry(at));
-        write_leaf(page, &self.measure, self.first_key(), entries);
+        let piece = |piece: Piece| LeafPiece::new(self, piece);
+        let pieces = cut(self, how, self.size.bytes());
+        pieces.into_iter().map(piece).collect()
     }
 }

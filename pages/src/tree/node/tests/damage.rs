@@ -7,8 +7,8 @@ use vellum_base::Timestamp;
 
 use super::super::keys::Damage;
 use super::super::{
-    Below, Body, Child, Cut, Entry, Fill, InnerRun, InnerView, LeafBuilder, LeafMerge, LeafView,
-    Pushed, Search, WalkedKey, prefetch,
+    Below, Body, Bound, Cut, Entry, Fill, InnerRun, InnerView, LeafBuilder, LeafMerge, LeafView,
+    Link, Pushed, Search, WalkedKey, prefetch,
 };
 use super::{Owned, build, keys, places, read, records, sizes};
 use crate::page::{HEADER, PageSize};
@@ -45,10 +45,11 @@ fn use_it(page: &[u8], probes: &[Vec<u8>]) {
             );
             leaf.prefetch_record(at);
         }
-        if let Ok(merge) = LeafMerge::new(PageSize::K64, &[leaf], &[]) {
+        if let Ok(merge) = LeafMerge::new(PageSize::K64, Search::detect(), &[leaf], &[]) {
             let mut image = vec![0; PageSize::K64.bytes()];
             for piece in merge.pieces(Cut::Even) {
                 piece.write(&mut image);
+                LeafView::checked(&image).unwrap();
             }
         }
     }
@@ -64,6 +65,21 @@ fn use_it(page: &[u8], probes: &[Vec<u8>]) {
         }
         for at in 0..=inner.len() {
             let _ = inner.separator(at, &mut key);
+        }
+        let place = |at| inner.child(at).ok();
+        let link = |at| {
+            Some(Link {
+                bound: Bound::Old(at),
+                at: place(at)?,
+            })
+        };
+        let links: Vec<_> = (0..inner.len()).filter_map(link).collect();
+        if let Ok(run) = InnerRun::new(PageSize::K64, 1, Some(inner), &links) {
+            let mut image = vec![0; PageSize::K64.bytes()];
+            for piece in run.pieces(Cut::Even) {
+                piece.write(&mut image, Below::default());
+                InnerView::checked(&image).unwrap();
+            }
         }
     }
 }
@@ -117,9 +133,9 @@ proptest! {
         probes in prop::collection::vec(keys(), 5),
     ) {
         let children: Vec<_> =
-            separators.iter().map(|(separator, at)| Child { separator, at: *at }).collect();
+            separators.iter().map(|(key, at)| Link { bound: Bound::Key(key), at: *at }).collect();
         let mut page = vec![0; 8192];
-        for piece in InnerRun::new(PageSize::K8, 1, &children).unwrap().pieces(Cut::Full) {
+        for piece in InnerRun::new(PageSize::K8, 1, None, &children).unwrap().pieces(Cut::Full) {
             piece.write(&mut page, Below::default());
             damage(&mut page, piece.used(), &flips);
             use_it(&page, &probes);
@@ -128,9 +144,10 @@ proptest! {
             for (at, key) in keys.iter_mut().enumerate().skip(1) {
                 inner.separator(at, key).unwrap();
             }
-            let child = |(at, separator)| Child { separator, at: inner.child(at).unwrap() };
+            let child = |(at, key)| Link { bound: Bound::Key(key), at: inner.child(at).unwrap() };
             let children: Vec<_> = keys.iter().map(Vec::as_slice).enumerate().map(child).collect();
-            let pieces = InnerRun::new(PageSize::K8, inner.level(), &children).unwrap().pieces(Cut::Full);
+            let run = InnerRun::new(PageSize::K8, inner.level(), None, &children).unwrap();
+            let pieces = run.pieces(Cut::Full);
             let mut again = vec![0; 8192];
             pieces[0].write(&mut again, inner.below());
             prop_assert_eq!(&page[40..], &again[40..]);
@@ -205,11 +222,11 @@ fn what_means_the_same_but_is_written_otherwise_is_damage() {
 
 #[test]
 fn separators_have_no_flags() {
-    let children = [b"a", b"b", b"c"].map(|separator| Child {
-        separator,
+    let children = [b"a", b"b", b"c"].map(|key| Link {
+        bound: Bound::Key(key),
         at: crate::page::PageRef::new(9, 1).unwrap(),
     });
-    let run = InnerRun::new(PageSize::K4, 1, &children).unwrap();
+    let run = InnerRun::new(PageSize::K4, 1, None, &children).unwrap();
     let mut page = vec![0; 4096];
     run.pieces(Cut::Full)[0].write(&mut page, Below::default());
     InnerView::checked(&page).unwrap();

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use vellum_base::KEY_BYTES_MAX;
 
 use super::super::{
-    Below, Child, Cut, Fill, InnerBuilder, InnerRun, InnerView, Pushed, Refused, Search,
+    Below, Bound, Child, Cut, Fill, InnerBuilder, InnerRun, InnerView, Link, MergeError, Pushed,
+    Refused, Search,
 };
 use super::{keys, sizes};
 use crate::page::{PageRef, PageSize};
@@ -29,6 +30,14 @@ fn children(separators: &BTreeSet<Vec<u8>>) -> Vec<Child<'_>> {
             at: place(n),
         })
         .collect()
+}
+
+fn links<'a>(children: &[Child<'a>]) -> Vec<Link<'a>> {
+    let link = |child: &Child<'a>| Link {
+        bound: Bound::Key(child.separator),
+        at: child.at,
+    };
+    children.iter().map(link).collect()
 }
 
 fn examine(page: &[u8], children: &[Child<'_>], probes: &[Vec<u8>]) -> Result<(), TestCaseError> {
@@ -102,16 +111,65 @@ proptest! {
         }
         builder.finish(&mut page, BELOW);
         examine(&page, &all[from..], &probes)?;
-        let run = InnerRun::new(size, 2, &all).unwrap();
+        let links = links(&all);
+        let run = InnerRun::new(size, 2, None, &links).unwrap();
         for how in [Cut::Even, Cut::Full] {
             let pieces = run.pieces(how);
-            let joined: Vec<_> = pieces.iter().flat_map(|piece| piece.children()).copied().collect();
-            prop_assert_eq!(&joined, &all);
+            let joined: Vec<_> = pieces.iter().flat_map(|piece| piece.links()).copied().collect();
+            prop_assert_eq!(&joined, &links);
+            let mut from = 0;
             for piece in &pieces {
-                prop_assert!(piece.children().len() > 1 || all.len() == 1 || size == PageSize::K4);
+                let children = &all[from..from + piece.links().len()];
+                from += children.len();
+                prop_assert!(children.len() > 1 || all.len() == 1 || size == PageSize::K4);
+                prop_assert_eq!(piece.separator(), children[0].separator);
                 piece.write(&mut page, BELOW);
-                examine(&page, piece.children(), &probes)?;
+                examine(&page, children, &probes)?;
             }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn separators_of_an_old_page_are_copied_as_they_are(
+        size in sizes(),
+        separators in prop::collection::btree_set(keys(), 1..200),
+        fresh in prop::collection::btree_map(keys(), any::<bool>(), 0..30),
+        from in 0..40usize,
+        gaps in prop::collection::btree_set(0..200usize, 0..20),
+    ) {
+        let all = children(&separators);
+        let links_of_all = links(&all);
+        let pieces = InnerRun::new(size, 2, None, &links_of_all).unwrap().pieces(Cut::Full);
+        let mut page = vec![0xEE; size.bytes()];
+        page[..super::super::COUNT].fill(0);
+        pieces[0].write(&mut page, BELOW);
+        let old = InnerView::new(&page).unwrap();
+        // The old page's children, some of them left out, and others between them.
+        let mut wanted: Vec<(&[u8], Link<'_>)> = (from.min(old.len() - 1)..old.len())
+            .filter(|n| !gaps.contains(n) || *n + 1 == old.len())
+            .map(|n| (all[n].separator, Link { bound: Bound::Old(n), at: place(n + 7) }))
+            .collect();
+        let known: BTreeSet<_> = wanted.iter().map(|(key, _)| *key).collect();
+        let fresh: Vec<_> = fresh.keys().filter(|key| !known.contains(key.as_slice()) && key.as_slice() > wanted[0].0).collect();
+        for (n, key) in fresh.iter().enumerate() {
+            wanted.push((key.as_slice(), Link { bound: Bound::Key(key), at: place(n + 999) }));
+        }
+        wanted.sort_by_key(|(key, _)| *key);
+        let links: Vec<_> = wanted.iter().map(|(_, link)| *link).collect();
+        let wanted: Vec<_> = wanted.iter().map(|(separator, link)| Child { separator, at: link.at }).collect();
+        let mut into = vec![0xEE; size.bytes()];
+        into[..super::super::COUNT].fill(0);
+        for how in [Cut::Even, Cut::Full] {
+            let mut from = 0;
+            for piece in InnerRun::new(size, 2, Some(old), &links).unwrap().pieces(how) {
+                piece.write(&mut into, BELOW);
+                let children = &wanted[from..from + piece.links().len()];
+                from += children.len();
+                examine(&into, children, &[])?;
+            }
+            prop_assert_eq!(from, wanted.len());
         }
     }
 }
@@ -122,18 +180,12 @@ fn pages_of_short_separators_have_many_children() {
         .map(|n| (n * 97).to_be_bytes()[..3].to_vec())
         .collect();
     let all = children(&separators);
-    let pieces = InnerRun::new(PageSize::K8, 1, &all)
-        .unwrap()
-        .pieces(Cut::Full);
-    assert!(
-        pieces[0].children().len() > 570,
-        "{}",
-        pieces[0].children().len()
-    );
-    let even = InnerRun::new(PageSize::K8, 1, &all)
-        .unwrap()
-        .pieces(Cut::Even);
-    let lens = || even.iter().map(|piece| piece.children().len());
+    let links = links(&all);
+    let run = InnerRun::new(PageSize::K8, 1, None, &links).unwrap();
+    let pieces = run.pieces(Cut::Full);
+    assert!(pieces[0].links().len() > 570, "{}", pieces[0].links().len());
+    let even = run.pieces(Cut::Even);
+    let lens = || even.iter().map(|piece| piece.links().len());
     assert!(
         lens().max().unwrap() - lens().min().unwrap() <= 2,
         "{:?}",
@@ -145,9 +197,10 @@ fn pages_of_short_separators_have_many_children() {
 fn pages_of_the_longest_keys_have_two_children_or_four() {
     let separators: BTreeSet<Vec<u8>> = (0..9u8).map(|n| vec![n; KEY_BYTES_MAX]).collect();
     let all = children(&separators);
+    let links = links(&all);
     for (size, least) in [(PageSize::K4, 2), (PageSize::K8, 4)] {
-        let pieces = InnerRun::new(size, 1, &all).unwrap().pieces(Cut::Full);
-        assert!(pieces[0].children().len() >= least);
+        let run = InnerRun::new(size, 1, None, &links).unwrap();
+        assert!(run.pieces(Cut::Full)[0].links().len() >= least);
     }
 }
 
@@ -155,15 +208,16 @@ fn pages_of_the_longest_keys_have_two_children_or_four() {
 fn refuses_separators_out_of_order_or_too_long() {
     let long = [b'z'; KEY_BYTES_MAX + 1];
     let run = |keys: &[&[u8]]| {
-        let child = |separator| Child {
-            separator,
+        let link = |key| Link {
+            bound: Bound::Key(key),
             at: place(1),
         };
-        let all: Vec<_> = keys.iter().map(|key| child(*key)).collect();
-        InnerRun::new(PageSize::K4, 1, &all).map(|run| run.pieces(Cut::Even).len())
+        let all: Vec<_> = keys.iter().map(|key| link(*key)).collect();
+        InnerRun::new(PageSize::K4, 1, None, &all).map(|run| run.pieces(Cut::Even).len())
     };
-    assert_eq!(run(&[b"", b"b", b"b"]), Err(Refused::OutOfOrder));
-    assert_eq!(run(&[b"", &long]), Err(Refused::KeyTooLong));
+    let refused = |refused| Err(MergeError::Refused(refused));
+    assert_eq!(run(&[b"", b"b", b"b"]), refused(Refused::OutOfOrder));
+    assert_eq!(run(&[b"", &long]), refused(Refused::KeyTooLong));
     assert_eq!(
         run(&[b"x", b"b"]),
         Ok(1),
@@ -183,16 +237,13 @@ fn refuses_separators_out_of_order_or_too_long() {
 fn the_last_page_has_not_one_child_only() {
     let separators: BTreeSet<Vec<u8>> = (0..2_000u16).map(|n| n.to_be_bytes().to_vec()).collect();
     let all = children(&separators);
-    let pieces = |all| {
-        InnerRun::new(PageSize::K8, 1, all)
-            .unwrap()
-            .pieces(Cut::Full)
-    };
-    let most = pieces(&all)[0].children().len();
+    let links = links(&all);
     let lens = |count| -> Vec<_> {
-        let pieces = pieces(&all[..count]);
-        pieces.iter().map(|piece| piece.children().len()).collect()
+        let run = InnerRun::new(PageSize::K8, 1, None, &links[..count]).unwrap();
+        let pieces = run.pieces(Cut::Full);
+        pieces.iter().map(|piece| piece.links().len()).collect()
     };
+    let most = lens(links.len())[0];
     assert_eq!(lens(most), [most]);
     assert_eq!(lens(most + 1), [most - 1, 2]);
     assert_eq!(lens(most + 2), [most, 2]);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use vellum_base::Timestamp;
 
-use super::super::{Cut, LeafMerge, LeafView, MergeError, Refused, Update, separator};
+use super::super::{Cut, LeafMerge, LeafView, MergeError, Refused, Search, Update, separator};
 use super::{Owned, build, keys, read, records, shown, sizes};
 use crate::page::PageSize;
 
@@ -54,7 +54,7 @@ proptest! {
         let pages = build(size, &old);
         let views: Vec<_> = pages.iter().map(|(_, page)| LeafView::new(page).unwrap()).collect();
         let updates = updates(&changes);
-        let merge = LeafMerge::new(size, &views, &updates).unwrap();
+        let merge = LeafMerge::new(size, Search::detect(), &views, &updates).unwrap();
         prop_assert_eq!(merge.dropped(), dropped);
         prop_assert_eq!(merge.len(), wanted.len());
         let last = old.keys().next_back();
@@ -67,8 +67,8 @@ proptest! {
             piece.write(&mut page);
             let now = read(&page);
             prop_assert_eq!(piece.used(), LeafView::new(&page).unwrap().used());
-            prop_assert_eq!((piece.len(), piece.first_key()), (now.len(), now[0].0.as_slice()));
-            let bound = all.last().map(|(key, _): &(Vec<u8>, Owned)| separator(key, &now[0].0));
+            prop_assert_eq!((piece.len(), piece.first_key()), (now.len(), now[0].0.clone()));
+            let bound = all.last().map(|(key, _): &(Vec<u8>, Owned)| separator(key, &now[0].0).to_vec());
             prop_assert_eq!(piece.separator(), bound);
             all.extend(now);
         }
@@ -93,7 +93,7 @@ fn plain(count: u64, value: usize) -> BTreeMap<Vec<u8>, Option<Owned>> {
 fn cuts_evenly_or_full() {
     let changes = plain(60, 150);
     let updates = updates(&changes);
-    let merge = LeafMerge::new(PageSize::K8, &[], &updates).unwrap();
+    let merge = LeafMerge::new(PageSize::K8, Search::detect(), &[], &updates).unwrap();
     assert_eq!(merge.appended(), 60);
     let lens = |how| -> Vec<_> { merge.pieces(how).iter().map(|piece| piece.len()).collect() };
     assert_eq!(lens(Cut::Even), [30, 30]);
@@ -119,8 +119,8 @@ fn what_is_deleted_to_the_last_leaves_no_leaf() {
     let pages = build(PageSize::K4, &old);
     let view = LeafView::new(&pages[0].1).unwrap();
     let gone: BTreeMap<_, _> = changes.into_keys().map(|key| (key, None)).collect();
-    let merge =
-        LeafMerge::new(PageSize::K4, &[view], &updates(&gone)).map(|m| m.pieces(Cut::Even).len());
+    let merge = LeafMerge::new(PageSize::K4, Search::detect(), &[view], &updates(&gone))
+        .map(|merge| merge.pieces(Cut::Even).len());
     assert_eq!(merge, Ok(0));
 }
 
@@ -129,7 +129,8 @@ fn refuses_updates_and_leaves_out_of_order() {
     let changes = plain(2, 10);
     let mut twice = updates(&changes);
     twice[1].key = twice[0].key;
-    let merge = LeafMerge::new(PageSize::K4, &[], &twice).map(|merge| merge.len());
+    let merge =
+        LeafMerge::new(PageSize::K4, Search::detect(), &[], &twice).map(|merge| merge.len());
     assert_eq!(merge, Err(MergeError::Refused(Refused::OutOfOrder)));
     let old: BTreeMap<_, _> = changes
         .iter()
@@ -137,7 +138,8 @@ fn refuses_updates_and_leaves_out_of_order() {
         .collect();
     let pages = build(PageSize::K4, &old);
     let view = LeafView::new(&pages[0].1).unwrap();
-    let merge = LeafMerge::new(PageSize::K4, &[view, view], &[]).map(|merge| merge.len());
+    let merge =
+        LeafMerge::new(PageSize::K4, Search::detect(), &[view, view], &[]).map(|merge| merge.len());
     assert!(
         matches!(merge, Err(MergeError::Damage { leaf: 1, .. })),
         "{merge:?}"
@@ -149,14 +151,16 @@ fn refuses_old_records_that_its_leaves_have_no_room_for() {
     let changes = plain(3, 10_000);
     let updates = updates(&changes);
     let mut page = vec![0; PageSize::K64.bytes()];
-    let large = LeafMerge::new(PageSize::K64, &[], &updates).unwrap();
+    let large = LeafMerge::new(PageSize::K64, Search::detect(), &[], &updates).unwrap();
     large.pieces(Cut::Even)[0].write(&mut page);
     let view = LeafView::new(&page).unwrap();
-    let merge = LeafMerge::new(PageSize::K4, &[view], &[]).map(|merge| merge.len());
+    let merge =
+        LeafMerge::new(PageSize::K4, Search::detect(), &[view], &[]).map(|merge| merge.len());
     assert!(
         matches!(merge, Err(MergeError::Damage { leaf: 0, .. })),
         "{merge:?}"
     );
-    let merge = LeafMerge::new(PageSize::K4, &[], &updates).map(|merge| merge.len());
+    let merge =
+        LeafMerge::new(PageSize::K4, Search::detect(), &[], &updates).map(|merge| merge.len());
     assert_eq!(merge, Err(MergeError::Refused(Refused::MustBeLarge)));
 }
