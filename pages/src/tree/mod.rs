@@ -6,6 +6,8 @@
 //! 2. To change a tree is to [`merge`](Tree::merge) sorted updates into it: new leaves, and the way
 //!    up from them, come from the old ones, everything else is shared. The old root stays what it
 //!    was. Nothing of the new state can be reached before its root is given to somebody.
+//!    A tree that is new, from records of which there may be more than memory holds, is
+//!    [built](Builder).
 //! 3. A page that a merge replaced is handed to [`Making::replace`], once; also one that this same
 //!    merge had made.
 //! 4. A page that is not in memory is fetched with no guard held, and held until the operation that
@@ -13,6 +15,7 @@
 //! 5. What a page says of others is not trusted: levels fall by one from the root to the leaves, and
 //!    a page of another kind, tree or level is damage.
 
+mod build;
 mod check;
 mod get;
 mod making;
@@ -30,6 +33,7 @@ use crate::page::{PageHeader, PageKind, PageRef, PageSize, TreeId};
 use crate::pool::{Guard, Held, Hint, Pool, Seen};
 use node::{Damage, InnerView, LeafView, Search};
 
+pub use build::Builder;
 pub use check::Counted;
 pub use get::{Found, Sought};
 pub use making::Making;

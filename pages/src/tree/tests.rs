@@ -1,5 +1,6 @@
 //! Trees against an ordered map.
 
+mod built;
 mod mixed;
 mod range;
 mod shared;
