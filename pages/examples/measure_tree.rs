@@ -1,8 +1,11 @@
-//! Measures reads of a warm tree: `measure_tree [records] [KiB of a page]`.
+//! Measures a warm tree: `measure_tree [records] [KiB of a page] [reads | merges] [row] [kind]`, with
+//! a part of a row's name and of a kind of keys.
 //!
-//! Keys of 24 bytes and values of 150, in memory as a whole.
+//! Keys of 24 bytes and values of 150, in memory as a whole. What merges make is thrown away again, so
+//! that each repeat finds the same tree; the best of three counts. Beside the time stands what of it
+//! the thread had a processor, where the system tells: on a machine with other work, that counts.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::hint::black_box;
 use std::ops::Bound;
@@ -12,9 +15,10 @@ use std::time::Instant;
 use vellum_base::Timestamp;
 use vellum_pages::page::PageHeader;
 use vellum_pages::pool::{Hint, NewPage, PageReader, Pool};
-use vellum_pages::tree::node::{Body, Search, Update};
-use vellum_pages::tree::{End, Making, Root, Tree};
+use vellum_pages::tree::node::{Body, Entry, Search, Update};
+use vellum_pages::tree::{Builder, Crew, End, Making, Root, Tree};
 use vellum_pages::{Epoch, PageError, PageKind, PageRef, PageSize, TreeId};
+use vellum_sync::Mutex;
 use vellum_sync::atomic::{AtomicU64, Ordering};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -31,6 +35,39 @@ impl PageReader for Nothing {
 struct Maker {
     pool: Pool,
     next: AtomicU64,
+    made: Mutex<Vec<PageRef>>,
+}
+
+impl Maker {
+    /// Keeps what was made till now.
+    fn keep(&self) {
+        self.made.lock().clear();
+    }
+
+    /// Throws away what was made since [`Maker::keep`].
+    fn throw_away(&self) {
+        for at in self.made.lock().drain(..) {
+            self.pool.forget(at);
+        }
+    }
+}
+
+/// Threads that are started for each merge.
+struct Threads(usize);
+
+impl Crew for Threads {
+    fn workers(&self) -> usize {
+        self.0
+    }
+
+    fn run(&self, work: &(dyn Fn() + Sync)) {
+        std::thread::scope(|scope| {
+            for _ in 1..self.0 {
+                scope.spawn(work);
+            }
+            work();
+        });
+    }
 }
 
 impl Making for Maker {
@@ -49,12 +86,11 @@ impl Making for Maker {
         };
         header.write(&mut page);
         self.pool.publish(page, at)?;
+        self.made.lock().push(at);
         Ok(at)
     }
 
-    fn replace(&self, at: PageRef, _: Epoch) {
-        self.pool.forget(at);
-    }
+    fn replace(&self, _: PageRef, _: Epoch) {}
 }
 
 fn random(state: &mut u64) -> u64 {
@@ -77,34 +113,62 @@ fn key(kind: &str, number: u64) -> Vec<u8> {
     }
 }
 
+/// Nanoseconds for which this thread has had a processor.
+fn on_processor() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    text.split_whitespace().next()?.parse().ok()
+}
+
 fn time(name: &str, times: u64, mut body: impl FnMut() -> Outcome<u64>) -> Outcome<()> {
-    let mut best = f64::MAX;
-    for _ in 0..3 {
-        let begin = Instant::now();
-        black_box(body()?);
-        best = best.min(begin.elapsed().as_nanos() as f64 / times as f64);
+    if std::env::args()
+        .nth(4)
+        .is_some_and(|row| !name.contains(&row))
+    {
+        return Ok(());
     }
-    println!("  {name:<28} {best:>8.1} ns");
+    let (mut best, mut best_of_thread) = (f64::MAX, f64::MAX);
+    for _ in 0..3 {
+        let (begin, had) = (Instant::now(), on_processor().unwrap_or(0));
+        black_box(body()?);
+        let had = on_processor().unwrap_or(0).saturating_sub(had);
+        best = best.min(begin.elapsed().as_nanos() as f64 / times as f64);
+        best_of_thread = best_of_thread.min(had as f64 / times as f64);
+    }
+    println!("  {name:<30} {best:>8.1} ns {best_of_thread:>8.1} ns");
     Ok(())
 }
 
-fn measure(kind: &str, records: u64, size: PageSize) -> Outcome<()> {
-    let pool = Pool::new(2 << 30, Arc::new(Nothing))?;
+/// Has the system give all memory that the pool may have: pages of a pool that is at work lie in frames
+/// that were used before.
+fn warm(pool: &Pool, size: PageSize) -> Outcome<()> {
+    let mut pages = Vec::new();
+    for _ in 0..pool.budget() / size.bytes() - 1 {
+        let mut page = pool.create(size)?;
+        page.fill(0xA5);
+        pages.push(page);
+    }
+    Ok(())
+}
+
+fn measure(kind: &str, records: u64, size: PageSize, what: &str) -> Outcome<()> {
+    let budget = (records as usize * 2048).max(64 << 20);
+    let pool = Pool::new(budget, Arc::new(Nothing))?;
+    warm(&pool, size)?;
     let tree = Tree::new(pool.clone(), TreeId(1), size, Search::detect());
     let maker = Maker {
         pool,
         next: AtomicU64::new(1),
+        made: Mutex::new(Vec::new()),
     };
     let mut keys: Vec<_> = (0..records).map(|number| key(kind, number)).collect();
     keys.sort_unstable();
     let value = [7; 150];
-    let begin = Instant::now();
     let mut root = Root::EMPTY;
     for keys in keys.chunks(100_000) {
         let updates: Vec<_> = keys.iter().map(|key| put(key, 1, &value)).collect();
         root = tree.merge(&root, &updates, &maker)?.0;
     }
-    let each = begin.elapsed().as_nanos() as f64 / records as f64;
+    maker.keep();
     let counted = tree.check(&root)?;
     let fill = counted.leaf_bytes_used as f64 / (counted.leaves as usize * size.bytes()) as f64;
     println!(
@@ -112,10 +176,14 @@ fn measure(kind: &str, records: u64, size: PageSize) -> Outcome<()> {
         size.bytes() >> 10,
         fill * 100.0
     );
-    println!("  {:<28} {each:>8.1} ns", "load in order");
-
-    measure_reads(&tree, &root, &keys)?;
-    measure_merge(&tree, &root, &keys, &maker)
+    if what != "merges" {
+        measure_reads(&tree, &root, &keys)?;
+    }
+    if what != "reads" {
+        measure_build(&tree, &keys, &maker)?;
+        measure_merges(&tree, &root, &keys, &maker)?;
+    }
+    Ok(())
 }
 
 fn measure_reads(tree: &Tree, root: &Root, keys: &[Vec<u8>]) -> Outcome<()> {
@@ -203,23 +271,62 @@ fn measure_reads(tree: &Tree, root: &Root, keys: &[Vec<u8>]) -> Outcome<()> {
     Ok(())
 }
 
-fn measure_merge(tree: &Tree, root: &Root, keys: &[Vec<u8>], maker: &Maker) -> Outcome<()> {
+fn measure_build(tree: &Tree, keys: &[Vec<u8>], maker: &Maker) -> Outcome<()> {
+    let value = [7; 150];
+    let body = Body::Inline {
+        value: &value,
+        vectors: &[],
+    };
+    time("build, a record", keys.len() as u64, || {
+        maker.throw_away();
+        let mut builder = Builder::new(tree, maker);
+        for key in keys {
+            let at = Timestamp(1);
+            builder.push(&Entry { key, at, body })?;
+        }
+        Ok(builder.finish()?.records)
+    })?;
+    maker.throw_away();
+    Ok(())
+}
+
+fn measure_merges(tree: &Tree, root: &Root, keys: &[Vec<u8>], maker: &Maker) -> Outcome<()> {
     let (records, value) = (keys.len(), [7; 150]);
     let mut state = 88_172_645_463_325_252;
-    let mut changed: HashMap<&[u8], ()> = HashMap::new();
-    while changed.len() < records / 4 {
-        changed.insert(&keys[random(&mut state) as usize % records], ());
+    let mut some = |count: usize| -> Vec<&[u8]> {
+        let mut some = BTreeSet::new();
+        while some.len() < count {
+            some.insert(&keys[random(&mut state) as usize % records][..]);
+        }
+        some.into_iter().collect()
+    };
+    let appended: Vec<_> = (0..records as u64 * 3 / 10)
+        .map(|number| [&[255; 16][..], &number.to_be_bytes()].concat())
+        .collect();
+    let all = || keys.iter().map(Vec::as_slice).collect();
+    let merges: [(&str, &Root, Vec<&[u8]>); 5] = [
+        ("merge of 30 %", root, some(records * 3 / 10)),
+        ("merge of 3 %", root, some(records * 3 / 100)),
+        ("merge of 0.1 %", root, some(records / 1000)),
+        (
+            "append of 30 %",
+            root,
+            appended.iter().map(Vec::as_slice).collect(),
+        ),
+        ("merge into nothing", &Root::EMPTY, all()),
+    ];
+    for (name, root, keys) in merges {
+        let updates: Vec<_> = keys.iter().map(|key| put(key, 2, &value)).collect();
+        for workers in [1, 2] {
+            let name = format!("{name}, {workers} at work");
+            time(&name, updates.len() as u64, || {
+                maker.throw_away();
+                let merged = tree.merge_with(root, &updates, maker, &Threads(workers))?;
+                Ok(merged.1.pages_made)
+            })?;
+        }
+        maker.throw_away();
     }
-    let mut changed: Vec<_> = changed.into_keys().collect();
-    changed.sort_unstable();
-    let updates: Vec<_> = changed.iter().map(|key| put(key, 2, &value)).collect();
-    let begin = Instant::now();
-    let (_, merged) = tree.merge(root, &updates, maker)?;
-    let each = begin.elapsed().as_nanos() as f64 / updates.len() as f64;
-    println!(
-        "  {:<28} {each:>8.1} ns, {} pages",
-        "merge of a quarter, a record", merged.pages_made
-    );
     Ok(())
 }
 
@@ -242,8 +349,14 @@ fn main() -> Outcome<()> {
         .into_iter()
         .find(|size| size.bytes() == kib << 10);
     let size = size.ok_or("pages have 4 to 64 KiB")?;
+    let what = arguments.next().unwrap_or_default();
     for kind in ["random", "prefixed", "url", "integer"] {
-        measure(kind, records, size)?;
+        if std::env::args()
+            .nth(5)
+            .is_none_or(|part| kind.contains(&part))
+        {
+            measure(kind, records, size, &what)?;
+        }
     }
     Ok(())
 }
