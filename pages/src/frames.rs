@@ -203,6 +203,13 @@ impl Frames {
         own(index)
     }
 
+    /// Whether it is worth while to ask for a frame: one may be idle, or the budget has room.
+    pub(crate) fn has_room(&self, size: PageSize) -> bool {
+        let idle = self.idle.lock();
+        let is_idle = idle.sizes.iter().any(|sizes| !sizes.ready.is_empty());
+        is_idle || idle.resident + size.bytes() <= self.limit()
+    }
+
     /// Gives an idle frame back to the system, a large one first; false if there is none.
     fn give_back(&self, idle: &mut Idle) -> bool {
         for size in PageSize::ALL.into_iter().rev() {

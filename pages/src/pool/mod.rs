@@ -28,8 +28,8 @@
 //!    others use the winner's. Nobody waits for another's read.
 //! 7. A published page is dirty, and is not evicted, until it is said to be [written](Pool::written).
 //! 8. Who asks for a frame ([`Pool::fetch`], [`Pool::create`]) **holds no guard**: it may have to
-//!    wait for guards to go, and would wait for its own. (The wait is bounded: it ends in
-//!    [`PageError::NoFrame`].) Holding pages is no obstacle, as long as the budget has room.
+//!    wait for guards to go, and would wait for its own. (The wait is bounded, by some seconds: it ends
+//!    in [`PageError::NoFrame`].) Holding pages is no obstacle, as long as the budget has room.
 //!
 //! [14]: crate#hazards
 //! [15]: crate#hazards
@@ -161,7 +161,7 @@ impl Pool {
     ///
     /// # Errors
     /// What the reader says, or [`PageError::NoFrame`] if all memory is pinned or dirty, or a guard
-    /// is kept for long.
+    /// is kept for seconds.
     pub fn fetch(&self, at: PageRef, size: PageSize, hint: Hint) -> Result<Held<'_>, PageError> {
         loop {
             if let Some(seen) = self.guard().see(at, hint) {

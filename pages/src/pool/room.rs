@@ -13,6 +13,11 @@
 //! 5. What the hand knows of a frame (its place) is a hint; the entry in the table that names the
 //!    frame is the truth, and the compare-and-swap on it decides.
 //! 6. Mutexes are taken in this order: hand, limbo, idle frames. No disk is waited for under any.
+//! 7. Frames that only guards keep will come: a guard is there for a moment, though its thread may
+//!    have lost its processor for much longer. One yields, then sleeps longer and longer, for some
+//!    seconds in all. Where all is held or dirty nobody waits: that may last.
+//! 8. That there is nothing is said of one moment: limbo and the idle frames are looked at under both
+//!    mutexes, so that what another has just made idle is not overlooked on its way.
 
 #![expect(unsafe_code, reason = "reclaims frames whose readers are gone")]
 
@@ -20,7 +25,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use vellum_sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use vellum_sync::{Epochs, Mark, Mutex, scaled, thread};
+use vellum_sync::{Epochs, Mark, Mutex, MutexGuard, scaled, thread};
 
 use super::Shared;
 use super::word::{Verdict, Word};
@@ -36,10 +41,12 @@ const BATCH_BYTES_MAX: usize = 1 << 20;
 /// The queue of scans may keep this part of the budget.
 const SCANS: usize = 32;
 
-/// How often one yields, then sleeps, for guards to go: at least a fifth of a second.
+/// How often one yields, then sleeps, for guards to go (rule 7).
 const YIELDS: usize = scaled(64, 1);
-const SLEEPS: usize = scaled(2000, 0);
+const SLEEPS: usize = scaled(800, 0);
+/// The first sleep; each of the next few is twice as long as the one before.
 const SLEEP: Duration = Duration::from_micros(100);
+const DOUBLINGS: usize = 7;
 
 /// See the module's rules.
 pub(super) struct Room {
@@ -102,24 +109,28 @@ impl Room {
     }
 }
 
+/// Rule 7.
+fn wait(waited: usize) {
+    match waited.checked_sub(YIELDS) {
+        None => thread::yield_now(),
+        Some(slept) => thread::sleep(SLEEP * (1 << slept.min(DOUBLINGS))),
+    }
+}
+
 impl Shared {
     /// An idle frame, for which room is made if need be.
     pub(super) fn allocate(&self, size: PageSize) -> Result<Own, PageError> {
-        let mut patience = YIELDS + SLEEPS;
+        let mut waited = 0;
         while size.bytes() <= self.frames.limit() {
             if let Some(own) = self.frames.take(size) {
                 return Ok(own);
             }
             match self.make_room(size) {
                 Made::Frames => {}
-                Made::Later if patience > 0 => {
+                Made::Later if waited < YIELDS + SLEEPS => {
                     self.tallies.waits.add(1);
-                    patience -= 1;
-                    if (0..SLEEPS).contains(&patience) {
-                        thread::sleep(SLEEP);
-                    } else {
-                        thread::yield_now();
-                    }
+                    wait(waited);
+                    waited += 1;
                 }
                 Made::Later | Made::Nothing => break,
             }
@@ -133,7 +144,9 @@ impl Shared {
     fn make_room(&self, size: PageSize) -> Made {
         let mut hand = self.room.hand.lock();
         self.tallies.sweeps.add(1);
-        let (freed, waiting) = self.collect();
+        let (freed, limbo) = self.collect();
+        let waiting = limbo.waiting_bytes;
+        drop(limbo);
         let batch = self.frames.budget() / BATCHES;
         let batch = batch.min(BATCH_BYTES_MAX).max(size.bytes());
         if waiting < batch {
@@ -142,16 +155,17 @@ impl Shared {
         if freed > 0 {
             return Made::Frames;
         }
-        match self.collect() {
-            (0, 0) => Made::Nothing,
-            (0, _) => Made::Later,
+        let (freed, limbo) = self.collect();
+        match (freed, limbo.waiting_bytes) {
+            // Rule 8.
+            (0, 0) if !self.frames.has_room(size) => Made::Nothing,
+            (0, 1..) => Made::Later,
             _ => Made::Frames,
         }
     }
 
-    /// Makes frames idle that have done their time (rule 4); bytes of these, and of those that wait
-    /// for guards.
-    fn collect(&self) -> (usize, usize) {
+    /// Makes frames idle that have done their time (rule 4); their bytes, and the others.
+    fn collect(&self) -> (usize, MutexGuard<'_, Limbo>) {
         // Two moves bring what was retired before past all marks, if no guard is in the way.
         let _ = self.epochs.advance() && self.epochs.advance();
         let mut limbo = self.room.limbo.lock();
@@ -177,7 +191,7 @@ impl Shared {
             .into_iter()
             .map(|frame| unsafe { self.frames.reclaim(frame) });
         self.frames.give(owned);
-        (bytes, limbo.waiting_bytes)
+        (bytes, limbo)
     }
 
     /// Takes pages of at least so many bytes out of the table, if so many can go.

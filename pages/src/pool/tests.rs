@@ -1,6 +1,7 @@
 //! Tests of the pool on one thread and on several, with a reader that makes pages up.
 
 use std::sync::Arc as StdArc;
+use std::time::Duration;
 
 use vellum_sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use vellum_sync::thread;
@@ -225,6 +226,32 @@ fn a_guard_keeps_what_it_saw() {
     assert!(pool.fetch(place(9, size), size, Hint::Normal).is_ok());
 }
 
+/// Who has a guard may lose the processor for longer than one waits for anything else.
+#[test]
+fn who_needs_a_frame_waits_for_a_guard_that_is_kept_for_long() {
+    let size = PageSize::K4;
+    let (pool, _) = pool(4 * size.bytes());
+    for number in 0..4 {
+        drop(pool.fetch(place(number, size), size, Hint::Normal).unwrap());
+    }
+    let guard = pool.guard();
+    let seen = guard.peek(place(0, size)).unwrap();
+    let (other, ended) = (pool.clone(), StdArc::new(AtomicBool::new(false)));
+    let ends = StdArc::clone(&ended);
+    let fetching = thread::spawn(move || {
+        let page = other.fetch(place(9, size), size, Hint::Normal);
+        ends.store(true, Ordering::Release);
+        page.map(|page| is_page(place(9, size), &page))
+    });
+    // Yields and short sleeps are over, and a second of long ones.
+    while pool.stats().waits < 64 + 7 + 80 && !ended.load(Ordering::Acquire) {
+        thread::sleep(Duration::from_millis(1));
+    }
+    assert!(!ended.load(Ordering::Acquire) && is_page(place(0, size), seen));
+    drop(guard);
+    assert!(fetching.join().unwrap().unwrap());
+}
+
 #[test]
 fn a_place_may_be_given_again() {
     let (size, at) = (PageSize::K4, place(5, PageSize::K4));
@@ -350,6 +377,31 @@ fn threads_share_a_small_pool() {
     // Nothing leaked: all frames can be had at once.
     let all: Vec<_> = (0..60).map(|_| pool.create(size).unwrap()).collect();
     assert_eq!(all.len(), 60);
+}
+
+/// All is dirty but for some frames that threads make pages in, and forget. There are more of these
+/// than threads: one is always idle or in limbo.
+#[test]
+fn what_others_make_idle_is_found() {
+    let size = PageSize::K4;
+    let (pool, _) = pool(24 * size.bytes());
+    for number in 0..16 {
+        publish(&pool, place(number, size), size);
+    }
+    let threads: Vec<_> = (100..104_u64)
+        .map(|number| {
+            let pool = pool.clone();
+            thread::spawn(move || {
+                for _ in 0..20_000 {
+                    publish(&pool, place(number, size), size);
+                    pool.forget(place(number, size));
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
 }
 
 fn work(pool: &Pool, number: u64, size: PageSize) {
