@@ -4,6 +4,10 @@
 //!    returns.
 //! 2. [`hint`] spreads threads over slots; nothing but speed may depend on it. It is the one use of
 //!    a thread-local.
+//! 3. Who borrows for several threads has them for the length of one call, [`together`]: what was done
+//!    before it happens before the calls, and these before it returns. How many calls there are may
+//!    change how fast the work is done, and nothing else. loom has no threads that borrow: it
+//!    makes the calls one after another, which is one of the orders that there may be.
 
 use std::fmt;
 use std::io;
@@ -77,6 +81,22 @@ impl Builder {
         }
         builder.spawn(body).map(JoinHandle)
     }
+}
+
+/// Has `work` called by this thread and by `helpers` new ones, at the same time; returns when all have,
+/// and how many there were: fewer than asked for, if the system has no more threads.
+///
+/// # Panics
+/// If a call did, once all have ended.
+pub fn together(name: &str, helpers: usize, work: &(dyn Fn() + Sync)) -> usize {
+    mode::thread::together(name, helpers, work)
+}
+
+/// How many threads may run at the same time, as far as the system tells. A model's answer is always
+/// the same.
+#[must_use]
+pub fn parallelism() -> usize {
+    mode::thread::parallelism()
 }
 
 /// Lets another thread run.

@@ -582,6 +582,59 @@ fn threads_are_ordered_by_spawn_and_join() {
 }
 
 #[test]
+fn calls_that_borrow_are_between_before_and_after() {
+    check(|| {
+        let (witness, calls) = (Witness::new(), AtomicU64::new(0));
+        witness.write();
+        let made = thread::together("several", 2, &|| {
+            witness.read();
+            calls.fetch_add(1, Relaxed);
+        });
+        witness.write();
+        assert_eq!(calls.load(Relaxed), made as u64);
+        assert!((1..=3).contains(&made) && thread::parallelism() > 0);
+    });
+}
+
+/// One of them waits for the other: none would end by itself.
+#[test]
+fn calls_that_borrow_are_made_at_the_same_time() {
+    if MODE == Mode::Loom {
+        return;
+    }
+    check(|| {
+        let first = AtomicBool::new(true);
+        let (met, other) = (Mutex::new(false), Condvar::new());
+        thread::together("several", 1, &|| {
+            let mut met = met.lock();
+            if first.swap(false, Relaxed) {
+                while !*met {
+                    other.wait(&mut met);
+                }
+            } else {
+                *met = true;
+                other.notify_one();
+            }
+        });
+    });
+}
+
+#[test]
+fn a_helper_that_panics_is_seen_when_all_have_ended() {
+    if MODE == Mode::Std {
+        let (all, mine) = (AtomicU64::new(0), thread::hint());
+        let panicking = AssertUnwindSafe(|| {
+            thread::together("several", 2, &|| {
+                all.fetch_add(1, Relaxed);
+                assert_eq!(thread::hint(), mine, "helpers do, on purpose");
+            })
+        });
+        assert!(catch_unwind(panicking).is_err());
+        assert_eq!(all.load(Relaxed), 3);
+    }
+}
+
+#[test]
 fn a_spinning_thread_lets_others_run() {
     check(|| {
         let flag = Arc::new(AtomicBool::new(false));

@@ -2,8 +2,25 @@
 
 use std::cell::Cell;
 use std::hash::{Hash, Hasher};
+use std::num::NonZero;
 
 pub(crate) use std::thread::{Builder, JoinHandle, sleep, spawn, yield_now};
+
+pub(crate) fn together(name: &str, helpers: usize, work: &(dyn Fn() + Sync)) -> usize {
+    std::thread::scope(|scope| {
+        let start = |_| {
+            let helper = Builder::new().name(name.to_owned());
+            helper.spawn_scoped(scope, work).ok()
+        };
+        let started = (0..helpers).map_while(start).count();
+        work();
+        started + 1
+    })
+}
+
+pub(crate) fn parallelism() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}
 
 thread_local! {
     /// The thread's number, or `UNKNOWN`. Constant and without a destructor: reading it is a load,
