@@ -4,7 +4,7 @@
 //! - `Sync` and `Buffered` are its own two durabilities; the latter survives SIGKILL by writing into
 //!   mapped files.
 //! - The in-flight workload keeps up to so many `CommitHandle`s and waits for the oldest.
-//! - A snapshot is one `ReadTransaction`; values are lent.
+//! - A snapshot is one `ReadTransaction`; values are lent, those of a range one by one.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -120,9 +120,11 @@ impl Snapshot for View<'_> {
 
     fn range(&self, from: &[u8], count: usize, see: &mut dyn FnMut(&[u8], &[u8])) -> Result<usize> {
         let mut seen = 0;
-        for entry in self.snapshot.range(self.records, from..)?.take(count) {
-            let (key, value) = entry?;
-            see(&key, &value);
+        let mut entries = self.snapshot.range(self.records, from..)?;
+        while seen < count
+            && let Some((key, value)) = entries.next_lent()?
+        {
+            see(key, value);
             seen += 1;
         }
         Ok(seen)
