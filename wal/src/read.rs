@@ -1,13 +1,20 @@
 //! Reading without writing: a read-only opening, and verification.
 //!
-//! The caller holds the directory's shared lock. Nothing is created or changed.
+//! Nothing is created or changed. Rules:
+//!
+//! 1. The caller holds the directory's shared lock, and so keeps writers out; or it is the writer, and
+//!    says how far to look: what lies before a position that was durable when the looking began is not
+//!    changed any more, and what lies behind is not judged.
+//! 2. Where the caller does not know where reading is to begin, it begins with the oldest segment that
+//!    is there. After a crash while the log was being cut that may be one that nobody needs.
 
 use vellum_base::{Corruption, Lsn, Timestamp};
 use vellum_disk::Disk;
 
-use crate::directory::Directory;
+use crate::directory::{Directory, Listing, read_header};
 use crate::error::WalError;
 use crate::format::Kind;
+use crate::geometry::Geometry;
 use crate::history::{Event, LogEnd, read_tail, walk_log};
 use crate::large;
 use crate::names;
@@ -85,13 +92,19 @@ pub struct Report {
     pub damage: Option<Corruption>,
 }
 
-/// Reads everything and checks everything, from the segment of `start` on.
+/// Reads everything and checks everything, from the segment of `start` on (`None`: rule 2), up to
+/// `until` if that is given (rule 1).
 ///
 /// # Errors
 /// What prevents reading: damage is part of the report instead.
-pub fn verify(disk: &dyn Disk, uuid: Option<u128>, start: Lsn) -> Result<Report, WalError> {
+pub fn verify(
+    disk: &dyn Disk,
+    uuid: Option<u128>,
+    start: Option<Lsn>,
+    until: Option<Lsn>,
+) -> Result<Report, WalError> {
     let mut report = Report::default();
-    match check(disk, uuid, start, &mut report) {
+    match check(disk, uuid, start, until, &mut report) {
         Ok(contents) => report.contents = Some(contents),
         Err(WalError::Corrupt(damage)) => report.damage = Some(damage),
         Err(other) => return Err(other),
@@ -99,18 +112,41 @@ pub fn verify(disk: &dyn Disk, uuid: Option<u128>, start: Lsn) -> Result<Report,
     Ok(report)
 }
 
+/// Why a walk ended.
+enum Stop {
+    /// It reached its end.
+    There(Contents),
+    Failed(WalError),
+}
+
+impl From<WalError> for Stop {
+    fn from(error: WalError) -> Self {
+        Self::Failed(error)
+    }
+}
+
 fn check(
     disk: &dyn Disk,
     uuid: Option<u128>,
-    start: Lsn,
+    start: Option<Lsn>,
+    until: Option<Lsn>,
     report: &mut Report,
 ) -> Result<Contents, WalError> {
+    let start = match start {
+        Some(start) => start,
+        None => oldest(disk)?,
+    };
+    let (end, last, closed) = (start, Timestamp::ZERO, false);
+    let nothing = Contents { end, last, closed };
+    if until.is_some_and(|until| until <= start) {
+        return Ok(nothing);
+    }
     let Ok(directory) = Directory::read(disk, uuid, start)? else {
         return Ok(Contents::default());
     };
     let tail = read_tail(disk, &directory)?;
     let mut incarnation = 0;
-    let end = walk_log(disk, &directory, &tail, start, &mut |event| {
+    let walked = walk_log(disk, &directory, &tail, start, &mut |event| {
         match event {
             Event::Incarnation(next) => {
                 incarnation = next.number;
@@ -134,11 +170,39 @@ fn check(
                     )?;
                     report.large += 1;
                 }
+                let (end, last) = (found.end, found.header.timestamp);
+                if until.is_some_and(|until| end >= until) {
+                    return Err(Stop::There(Contents { end, last, closed }));
+                }
             }
         }
-        Ok::<(), WalError>(())
-    })?;
-    Ok(end.into())
+        Ok(())
+    });
+    match walked {
+        Ok(end) => match until.filter(|until| end.end < *until) {
+            None => Ok(end.into()),
+            Some(until) => {
+                let name = names::segment(directory.geometry.sequence(end.end));
+                let offset = directory.geometry.file_offset(end.end);
+                let what =
+                    format!("the log ends here; the commits up to position {until} are lost");
+                Err(WalError::corrupt(name, offset, what))
+            }
+        },
+        Err(Stop::There(contents)) => Ok(contents),
+        Err(Stop::Failed(error)) => Err(error),
+    }
+}
+
+/// Rule 2.
+fn oldest(disk: &dyn Disk) -> Result<Lsn, WalError> {
+    let sequences = Listing::read(disk)?.sequences;
+    let (Some(oldest), Some(newest)) = (sequences.first(), sequences.last()) else {
+        return Ok(Lsn(0));
+    };
+    let header = read_header(disk, *newest)?;
+    let geometry = Geometry::new(header.chunk_bytes, header.segment_bytes)?;
+    Ok(geometry.segment_start(*oldest))
 }
 
 fn segment(report: &mut Report, sequence: u64, incarnation: u64) -> &mut SegmentReport {

@@ -9,7 +9,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 use vellum::disk::{DirDisk, Disk, Lock, LockMode};
-use vellum_base::Lsn;
 use vellum_wal::Report;
 
 use crate::failure::{Failure, Result};
@@ -29,7 +28,7 @@ pub(crate) struct Verify {
 impl Verify {
     pub(crate) fn run(self) -> Result<()> {
         let (disk, _lock) = self.lock()?;
-        let report = vellum_wal::verify(&disk, None, Lsn(0)).map_err(Failure::refused)?;
+        let report = vellum_wal::verify(&disk, None, None, None).map_err(Failure::refused)?;
         let mut out = results();
         print(&mut out, &report)?;
         out.flush()?;

@@ -77,7 +77,7 @@ fn reading_changes_nothing_and_shows_what_an_opening_shows() {
     for closed in [false, true] {
         let (files_before, commits) = history(closed);
         let disk = disk_of(&files_before);
-        let report = verify(disk.as_ref(), None, Lsn(0)).unwrap();
+        let report = verify(disk.as_ref(), None, None, None).unwrap();
         assert_eq!(report.damage, None);
         assert_eq!(report.commits, commits.len() as u64);
         assert_eq!(report.large, 3);
@@ -103,7 +103,7 @@ fn a_damaged_byte_is_reported_or_meaningless() {
                 Err(WalError::Corrupt(damage)) => {
                     reported += 1;
                     assert!(damage.file.ends_with(".log"), "{damage}");
-                    let report = verify(disk_of(&bad).as_ref(), None, Lsn(0)).unwrap();
+                    let report = verify(disk_of(&bad).as_ref(), None, None, None).unwrap();
                     assert_eq!(report.damage, Some(damage));
                 }
                 Err(other) => panic!("{name} at {at}: {other}"),
