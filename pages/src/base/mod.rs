@@ -51,7 +51,7 @@ use crate::{Epoch, PageError};
 pub use large::LargeValue;
 pub use lists::LARGE_BYTES_MAX;
 pub use stats::BaseStats;
-pub use verify::{TreeReport, VerifyReport};
+pub use verify::{Lost, TreeReport, VerifyReport};
 pub use work::Work;
 
 use stats::Tallies;

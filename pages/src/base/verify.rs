@@ -1,14 +1,16 @@
 //! Looking at everything: every page of a state's trees and of their large values, and the free map.
 //! Whoever keeps the state alive may call, beside all others.
 //!
-//! 1. Trees are looked at as [`Tree::check`] does. A page that has been written is read from the file
+//! 1. Trees are looked at as [`Tree::examine`] does. A page that has been written is read from the file
 //!    besides, whether or not the pool has it: what is in memory tells nothing of what is on the
 //!    disk. One that has not been written yet has only memory to be read from.
-//! 2. A damaged tree, or value, is reported, and the others are looked at all the same.
+//! 2. What is damaged is reported with what it loses, and all else is looked at all the same.
 //! 3. Space is compared where the state is that of the last durable checkpoint, and nothing is
 //!    damaged: else nobody knows all the places that are named.
+//! 4. A page that was looked at as part of another state is not read from the file again: places
+//!    have one content while anybody keeps them alive.
 //!
-//! [`Tree::check`]: crate::tree::Tree::check
+//! [`Tree::examine`]: crate::tree::Tree::examine
 
 use vellum_base::Corruption;
 
@@ -16,19 +18,30 @@ use super::{Base, TREE_PAGE};
 use crate::PageError;
 use crate::page::{PageRef, PageSize, TreeId};
 use crate::state::Alive;
-use crate::store::SpaceReport;
-use crate::tree::Root;
+use crate::store::{DurableState, SpaceReport};
 use crate::tree::node::Large;
+use crate::tree::{Examiner, KeySpan, Root};
 
 /// What was found.
 #[derive(Clone, Debug, Default)]
 pub struct VerifyReport {
-    /// Of each tree that is whole, in the order in which they were given.
+    /// Of each tree what is whole, in the order in which they were given.
     pub trees: Vec<TreeReport>,
     /// What is damaged.
-    pub damage: Vec<Corruption>,
+    pub damage: Vec<Lost>,
     /// How the free map differs, where it was compared (rule 3).
     pub space: Option<SpaceReport>,
+    /// Every place of the trees, in order.
+    pub(super) places: Vec<PageRef>,
+}
+
+/// Damage, and what it loses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// Where, and what was found.
+    pub damage: Corruption,
+    /// The records of a tree, if it is that.
+    pub records: Option<(TreeId, KeySpan)>,
 }
 
 /// What a tree consists of.
@@ -48,6 +61,8 @@ pub struct TreeReport {
     pub large: u64,
     /// Bytes of these.
     pub large_bytes: u64,
+    /// Pages of all kinds.
+    pub pages: u64,
     /// Steps of the file that all of it takes.
     pub steps: u64,
 }
@@ -67,23 +82,31 @@ impl Base {
     /// # Errors
     /// [`PageError::Read`], [`PageError::NoFrame`]: it could not be looked at. Damage is in the report.
     pub fn verify(&self, of: &Alive, trees: &[(TreeId, Root)]) -> Result<VerifyReport, PageError> {
+        let durable = self.store.durable_state()?;
+        let mut report = self.verify_trees(trees, &VerifyReport::default())?;
+        let damage = durable.damage.iter().cloned();
+        report.damage.extend(damage.map(Lost::of_file));
+        if durable.alive.epoch() == of.epoch() {
+            report.compare(&durable);
+        }
+        Ok(report)
+    }
+
+    /// Looks at trees of a living epoch. What `before` found of another one, which is alive too, is
+    /// not read again (rule 4).
+    ///
+    /// # Errors
+    /// As [`Base::verify`].
+    pub fn verify_trees(
+        &self,
+        trees: &[(TreeId, Root)],
+        before: &VerifyReport,
+    ) -> Result<VerifyReport, PageError> {
         let mut report = VerifyReport::default();
-        let mut places = Vec::new();
-        let before = self.store.durable();
         for (tree, root) in trees {
-            match self.verify_tree(*tree, root, &mut places, &mut report.damage) {
-                Ok(tree) => report.trees.push(tree),
-                Err(PageError::Corrupt(damage)) => report.damage.push(damage),
-                Err(other) => return Err(other),
-            }
+            self.verify_tree(*tree, root, &before.places, &mut report)?;
         }
-        // Rule 3.
-        if report.damage.is_empty() && before.1 == of.epoch() {
-            let space = self.store.verify_space(places)?;
-            if self.store.durable() == before {
-                report.space = Some(space);
-            }
-        }
+        report.places.sort_unstable();
         Ok(report)
     }
 
@@ -91,51 +114,41 @@ impl Base {
         &self,
         id: TreeId,
         root: &Root,
-        places: &mut Vec<PageRef>,
-        damage: &mut Vec<Corruption>,
-    ) -> Result<TreeReport, PageError> {
-        let counted = self.tree(id).check(root)?;
-        let mut report = TreeReport {
+        known: &[PageRef],
+        report: &mut VerifyReport,
+    ) -> Result<(), PageError> {
+        let from = report.places.len();
+        let mut looking = Looking {
+            base: self,
+            tree: id,
+            known,
+            report,
+            scratch: vec![0; PageSize::K64.bytes()],
+        };
+        let counted = self.tree(id).examine(root, &mut looking)?;
+        report.places.extend(counted.places);
+        let places = &report.places[from..];
+        let large = counted.large.iter();
+        report.trees.push(TreeReport {
             tree: id,
             records: counted.records,
             leaves: counted.leaves,
             inners: counted.inners,
             leaf_bytes_used: counted.leaf_bytes_used,
             large: counted.large.len() as u64,
-            large_bytes: 0,
-            steps: 0,
-        };
-        let from = places.len();
-        places.extend(counted.places);
-        places[from..].sort_unstable();
-        let mut scratch = vec![0; PageSize::K64.bytes()];
-        for at in &places[from..] {
-            note(damage, self.verify_page(*at, TREE_PAGE, &mut scratch))?;
-        }
-        for large in counted.large {
-            report.large_bytes += large.value_len + large.vectors_len;
-            let looked = self.verify_large(id, &large, places, &mut scratch);
-            note(damage, looked)?;
-        }
-        report.steps = places[from..].iter().map(|at| u64::from(at.steps())).sum();
-        Ok(report)
-    }
-
-    /// Rule 1.
-    fn verify_page(&self, at: PageRef, size: PageSize, into: &mut [u8]) -> Result<(), PageError> {
-        match self.unwritten.contains(at) {
-            true => Ok(()),
-            false => self.store.file().read(at, size, into),
-        }
+            large_bytes: large.map(|one| one.value_len + one.vectors_len).sum(),
+            pages: places.len() as u64,
+            steps: places.iter().map(|at| u64::from(at.steps())).sum(),
+        });
+        Ok(())
     }
 
     fn verify_large(
         &self,
         tree: TreeId,
         large: &Large,
-        places: &mut Vec<PageRef>,
         into: &mut [u8],
-    ) -> Result<(), PageError> {
+    ) -> Result<Vec<PageRef>, PageError> {
         let pages = self.large_pages(large)?;
         if pages.of.0 != tree {
             return Err(super::lists::damage(
@@ -143,21 +156,67 @@ impl Base {
                 "it belongs to another tree",
             ));
         }
-        places.extend(pages.all());
         match pages.lists.is_empty() {
-            true => self.verify_page(large.root, pages.shape.size_of(pages.shape.root()), into),
-            false => self.read_pieces(&pages, &mut |_| {}),
+            true if self.unwritten.contains(large.root) => {}
+            true => {
+                let size = pages.shape.size_of(pages.shape.root());
+                self.store.file().read(large.root, size, into)?;
+            }
+            false => self.read_pieces(&pages, &mut |_| {})?,
+        }
+        Ok(pages.all().collect())
+    }
+}
+
+impl VerifyReport {
+    /// Rule 3: the trees that were looked at are all of this state's.
+    pub fn compare(&mut self, durable: &DurableState) {
+        if self.damage.is_empty() {
+            self.space = durable.compare(self.places.iter().copied());
         }
     }
 }
 
-/// Rule 2.
-fn note(damage: &mut Vec<Corruption>, looked: Result<(), PageError>) -> Result<(), PageError> {
-    match looked {
-        Err(PageError::Corrupt(found)) => {
-            damage.push(found);
-            Ok(())
+impl Lost {
+    /// Damage of what is no tree's.
+    #[must_use]
+    pub fn of_file(damage: Corruption) -> Self {
+        Self {
+            damage,
+            records: None,
         }
-        other => other,
+    }
+}
+
+struct Looking<'a> {
+    base: &'a Base,
+    tree: TreeId,
+    known: &'a [PageRef],
+    report: &'a mut VerifyReport,
+    scratch: Vec<u8>,
+}
+
+impl Examiner for Looking<'_> {
+    /// Rule 1.
+    fn page(&mut self, at: PageRef) -> Result<(), PageError> {
+        if self.known.binary_search(&at).is_ok() || self.base.unwritten.contains(at) {
+            return Ok(());
+        }
+        self.base
+            .store
+            .file()
+            .read(at, TREE_PAGE, &mut self.scratch)
+    }
+
+    fn large(&mut self, large: &Large) -> Result<(), PageError> {
+        let looked = self.base.verify_large(self.tree, large, &mut self.scratch);
+        self.report.places.append(&mut looked?);
+        Ok(())
+    }
+
+    /// Rule 2.
+    fn lost(&mut self, damage: Corruption, keys: KeySpan) {
+        let records = Some((self.tree, keys));
+        self.report.damage.push(Lost { damage, records });
     }
 }

@@ -276,33 +276,4 @@ impl Group {
         }
         Ok(None)
     }
-
-    /// Whether all of a place is named, none, or neither.
-    pub(super) fn is_named(
-        &mut self,
-        file: &PageFile,
-        number: usize,
-        (inside, steps): (u64, u8),
-    ) -> Result<Option<bool>, PageError> {
-        let (region, place) = self.region(file, number, inside)?;
-        let named = region
-            .both(file, place)?
-            .named
-            .taken(inside % bits::STEPS, steps);
-        Ok(match named {
-            0 => Some(false),
-            all if all == u32::from(steps) => Some(true),
-            _ => None,
-        })
-    }
-
-    /// Steps that are named.
-    pub(super) fn named_steps(&mut self, file: &PageFile, number: usize) -> Result<u64, PageError> {
-        let mut steps = 0;
-        for (at, region) in self.regions(file, number)?.iter_mut().enumerate() {
-            let named = region.both(file, (number, at))?.named.count();
-            steps += u64::from(named) - reserved(number, at);
-        }
-        Ok(steps)
-    }
 }

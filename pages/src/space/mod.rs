@@ -27,6 +27,7 @@
 
 mod bits;
 mod group;
+mod named;
 mod saved;
 
 use std::collections::BTreeMap;
@@ -40,6 +41,7 @@ use crate::{Epoch, PageError, PageRef};
 
 use group::Group;
 
+pub use named::Named;
 pub use saved::Prepared;
 
 /// Regions of a group.
@@ -233,31 +235,6 @@ impl Space {
             }
         }
         Ok(0)
-    }
-
-    /// Whether every step of the place is named by the last checkpoint, none is, or neither.
-    ///
-    /// # Errors
-    /// What reading the map reports.
-    pub fn is_named(&mut self, file: &PageFile, at: PageRef) -> Result<Option<bool>, PageError> {
-        let (number, inside) = split(at);
-        match self.groups.get_mut(number) {
-            Some(group) => group.is_named(file, number, (inside, at.steps())),
-            None => Ok(Some(false)),
-        }
-    }
-
-    /// Steps that the last checkpoint names, its own root and owner's bytes among them. Reads all of
-    /// the map.
-    ///
-    /// # Errors
-    /// What reading the map reports.
-    pub fn named_steps(&mut self, file: &PageFile) -> Result<u64, PageError> {
-        let mut steps = 0;
-        for (number, group) in self.groups.iter_mut().enumerate() {
-            steps += group.named_steps(file, number)?;
-        }
-        Ok(steps)
     }
 
     /// Places of the last checkpoint's root and owner's bytes.

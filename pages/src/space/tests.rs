@@ -209,20 +209,22 @@ fn only_what_the_epoch_names_is_saved_and_opening_reads_the_root_alone() {
     let mut opened = Space::open(&file, &first, Vec::new(), space.file_steps).unwrap();
     assert_eq!(sim.call_count() - before, 1, "the root alone");
     assert_eq!(opened.stats().used, 16 * 4199 + 1);
-    assert_eq!(opened.named_steps(&file).unwrap(), 16 * 4199 + 1);
-    assert_eq!(opened.is_named(&file, places[10]).unwrap(), Some(false));
-    assert_eq!(opened.is_named(&file, places[11]).unwrap(), Some(true));
-    assert_eq!(opened.is_named(&file, later[0]).unwrap(), Some(false));
+    let named = named(&file, &first);
+    assert_eq!(named.steps(), 16 * 4199 + 1);
+    assert!(!named.holds(places[10]) && named.holds(places[11]) && !named.holds(later[0]));
     assert_eq!(opened.allocate(&file, 16, Epoch(2)).unwrap(), places[10]);
 
     let second = save(&mut space, &file, 2);
-    let mut opened = Space::open(&file, &second, Vec::new(), space.file_steps).unwrap();
-    assert_eq!(opened.is_named(&file, places[11]).unwrap(), Some(false));
-    assert_eq!(opened.is_named(&file, later[99]).unwrap(), Some(true));
+    let named = self::named(&file, &second);
+    assert!(!named.holds(places[11]) && named.holds(later[99]));
     // Nothing but the root's place changed: one region, one group, the root.
     let third = space.prepare(&file, Epoch(2), &[]).unwrap();
     assert_eq!(third.pages.len(), 3);
     assert!(second.map != Some(third.root));
+}
+
+fn named(file: &PageFile, superblock: &Superblock) -> Named {
+    Named::read(file, superblock.map, &mut |damage| panic!("{damage}")).unwrap()
 }
 
 #[test]

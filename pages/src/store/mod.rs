@@ -38,7 +38,7 @@ use crate::{Epoch, PageError, PageRef};
 
 pub use checkpoint::Position;
 pub use open::{Found, Opening, is_pages_file};
-pub use verify::SpaceReport;
+pub use verify::{DurableState, SpaceReport};
 
 /// Places freed under one hold of the mutex.
 const FREED_AT_ONCE: usize = 512;
@@ -79,6 +79,12 @@ impl Store {
     #[must_use]
     pub fn file(&self) -> &Arc<PageFile> {
         &self.file
+    }
+
+    /// The database's number.
+    #[must_use]
+    pub fn database(&self) -> [u8; 16] {
+        self.current.lock().superblock.database
     }
 
     /// Begins an epoch: it is published now, with all pages made for it. `None` if it is not later

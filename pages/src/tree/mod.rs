@@ -34,7 +34,7 @@ use crate::pool::{Guard, Held, Hint, Pool, Seen};
 use node::{Damage, InnerView, LeafView, Search};
 
 pub use build::Builder;
-pub use check::Counted;
+pub use check::{Counted, Examiner, KeySpan};
 pub use get::{Found, Sought};
 pub use making::Making;
 pub use merge::{Alone, Crew, Merged};

@@ -4,6 +4,7 @@ use vellum_disk::{Disk, File, OpenMode};
 
 use super::*;
 use crate::file::FILE_NAME;
+use crate::tree::KeySpan;
 use crate::tree::node::Large;
 
 const IDS: [TreeId; 2] = [TreeId(1), TreeId(2)];
@@ -57,7 +58,7 @@ fn damage_on_the_disk_is_found_though_the_page_is_in_memory() {
         let [damage] = &report.damage[..] else {
             panic!("{report:?}")
         };
-        assert_eq!(damage.offset, at.offset(), "{damage}");
+        assert_eq!(damage.damage.offset, at.offset(), "{damage:?}");
         assert!(!report.is_clean() && report.space.is_none());
         assert!(report.trees.len() == 2, "the others are looked at");
         spoil(&*file, at);
@@ -76,10 +77,64 @@ fn a_damaged_tree_hides_no_other_and_a_forgotten_one_is_lost_space() {
         ..trees[0].1
     };
     let report = base.verify(&alive, &[(IDS[0], wrong), trees[1]]).unwrap();
-    assert_eq!((report.trees.len(), report.damage.len()), (1, 1));
+    assert_eq!((report.trees.len(), report.damage.len()), (2, 1));
     let report = base.verify(&alive, &trees[..1]).unwrap();
     let lost = report.space.unwrap();
     assert_eq!(lost.leaked_steps, 43);
     let report = base.verify(&found.alive, &[]).unwrap();
     assert!(report.space.is_none(), "not the last checkpoint's");
+}
+
+#[test]
+fn every_damaged_page_is_reported_with_the_keys_that_it_loses() {
+    let sim = SimDisk::new(3);
+    let (base, _found) = open(&sim, SMALL);
+    let work = base.work();
+    let records = records(0..4000, 100);
+    let root = merge(&work, (&base.tree(IDS[0]), &Root::EMPTY), &records).unwrap();
+    let alive = work.publish().unwrap();
+    checkpoint(&base, &alive, b"").unwrap();
+    drop((base, alive));
+    let (base, found) = open(&sim, SMALL);
+    let trees = [(IDS[0], root)];
+    let whole = base.verify(&found.alive, &trees).unwrap();
+    assert!(whole.is_clean() && whole.space.is_some(), "{whole:?}");
+    let top = root.top.unwrap().0;
+    let leaves: Vec<PageRef> = whole
+        .places
+        .iter()
+        .copied()
+        .filter(|at| *at != top)
+        .collect();
+    assert_eq!(
+        (root.top.unwrap().1, leaves.len() as u64),
+        (1, whole.trees[0].leaves)
+    );
+    drop((base, found));
+    let file = sim.open(FILE_NAME, OpenMode::Write).unwrap();
+    for at in [leaves[0], leaves[2], leaves[5]] {
+        spoil(&*file, at);
+    }
+    let (base, found) = open(&sim, SMALL);
+    let report = base.verify(&found.alive, &trees).unwrap();
+    assert_eq!(report.damage.len(), 3, "{report:?}");
+    let lost = |key: &[u8]| {
+        let spans = report
+            .damage
+            .iter()
+            .filter_map(|lost| lost.records.as_ref());
+        let within = |span: &KeySpan| {
+            span.from.as_ref().is_none_or(|from| &from[..] <= key)
+                && span.until.as_ref().is_none_or(|until| key < &until[..])
+        };
+        spans.filter(|(_, span)| within(span)).count()
+    };
+    let tree = base.tree(IDS[0]);
+    let mut whole = 0;
+    for (key, _) in &records {
+        let found = tree.get(&root, key);
+        assert_eq!(lost(key), usize::from(found.is_err()), "{key:?}");
+        whole += u64::from(found.is_ok());
+    }
+    assert_eq!(report.trees[0].records, whole, "what is whole is counted");
 }
