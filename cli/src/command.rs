@@ -6,6 +6,7 @@ mod put;
 mod scan;
 mod search;
 mod stats;
+mod verify;
 mod wal_verify;
 
 use std::path::PathBuf;
@@ -34,6 +35,7 @@ pub(crate) enum Command {
     Import(import::Import),
     Search(search::Search),
     Stats(stats::Stats),
+    Verify(verify::Verify),
     Wal(Wal),
     #[command(hide = true)]
     DemoLoad(DemoLoad),
@@ -50,6 +52,7 @@ impl Command {
             Self::Import(import) => import.run(),
             Self::Search(search) => search.run(),
             Self::Stats(stats) => stats.run(),
+            Self::Verify(verify) => verify.run(),
             Self::Wal(Wal {
                 command: WalCommand::Verify(verify),
             }) => verify.run(),

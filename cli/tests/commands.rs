@@ -244,3 +244,20 @@ fn help_is_there_for_each_command() {
     }
     assert!(!help.contains("demo-load"));
 }
+
+#[test]
+fn verify_says_what_there_is_and_what_is_damaged() {
+    let place = with_vectors();
+    let whole = place.done(&["verify", "db"]);
+    assert!(whole.ends_with("no damage\n"), "{whole}");
+    assert!(whole.contains("log: 3 commits in"), "{whole}");
+    let file = place.path("db").join("pages");
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[4096 + 40] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    let damaged = place.run(&["verify", "db"]);
+    let said = String::from_utf8(damaged.stderr).unwrap();
+    assert_eq!(damaged.status.code(), Some(1), "{said}");
+    assert!(said.contains("pages at byte 0: "), "{said}");
+    place.fails(1, &["verify", "nothing"]);
+}

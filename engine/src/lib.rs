@@ -12,6 +12,7 @@
 //! | [`Transaction`], [`CommitHandle`], [`Durability`] | writing |
 //! | [`Table`], [`Record`], [`Key`], [`Value`] | what is stored |
 //! | [`Search`], [`Exact`], [`Metric`] | vectors |
+//! | [`VerifyReport`] | whether what is on the disk is whole |
 //! | [`Error`], [`Remedy`] | what can go wrong, and what to do |
 
 #![forbid(unsafe_code)]
@@ -47,6 +48,7 @@ mod stats;
 mod table;
 mod transact;
 mod transaction;
+mod verify;
 
 pub use argument::InvalidArgument;
 pub use bytes::{Key, Value, Versioned};
@@ -74,3 +76,4 @@ pub use vellum_disk as disk;
 pub use vellum_index as plugin;
 pub use vellum_index::Metric;
 pub use vellum_txn::{COMMIT_BYTES_MAX, Durability};
+pub use verify::{LogReport, TableReport, VerifyReport};

@@ -95,7 +95,8 @@ pub(crate) fn open_disk(disk: Arc<dyn Disk>, name: &str, options: &Options) -> R
     let start = found.position;
     let database = u128::from_le_bytes(found.database);
     let sequence = found.sequence;
-    let shared = assemble(log, name, (base, found), options)?;
+    let mut shared = assemble(log, name, (base, found), options)?;
+    shared.disk = Some(disk.clone());
     let mut recovery = Recovery {
         store: &shared.store,
         replay: vellum_txn::Replay::default(),
@@ -117,7 +118,7 @@ pub(crate) fn open_disk(disk: Arc<dyn Disk>, name: &str, options: &Options) -> R
 }
 
 /// Rule 5.
-fn open_base(disk: &dyn Disk, options: &Options) -> Result<(Base, Found)> {
+pub(crate) fn open_base(disk: &dyn Disk, options: &Options) -> Result<(Base, Found)> {
     let opening = Opening {
         database: None,
         at_least: None,
@@ -180,6 +181,7 @@ fn assemble(
         store,
         log,
         origin,
+        disk: None,
         durability: options.durability,
         merger,
         thread: None,
@@ -277,7 +279,7 @@ fn log_config(options: &Options, database: u128) -> Config {
 }
 
 /// Rule 2.
-fn check_files(disk: &dyn Disk, path: &str) -> Result<()> {
+pub(crate) fn check_files(disk: &dyn Disk, path: &str) -> Result<()> {
     let names = disk
         .list()
         .map_err(|error| Error::from_io(path, "listing", error))?;
@@ -299,7 +301,7 @@ fn is_ours(name: &str) -> bool {
 }
 
 /// Rule 5: the file of pages is there before anything else is.
-fn check_pages(disk: &dyn Disk, path: &str) -> Result<()> {
+pub(crate) fn check_pages(disk: &dyn Disk, path: &str) -> Result<()> {
     let names = disk
         .list()
         .map_err(|error| Error::from_io(path, "listing", error))?;
@@ -398,7 +400,7 @@ impl Error {
         }
     }
 
-    fn from_wal(error: WalError, path: &str) -> Self {
+    pub(crate) fn from_wal(error: WalError, path: &str) -> Self {
         match error {
             WalError::DiskFull(failure) => Self::DiskFull(failure.to_string()),
             WalError::Poisoned(failure) => Self::Poisoned(failure.to_string()),

@@ -13,6 +13,7 @@
 use std::sync::Arc;
 
 use vellum_base::Timestamp;
+use vellum_disk::Disk;
 use vellum_sync::thread::JoinHandle;
 use vellum_txn::{CommitLog, Durability, Owner, Store};
 
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<Store<Catalog>>,
     pub(crate) log: Arc<Log>,
     pub(crate) origin: Arc<Origin>,
+    /// Where its files are, if it has any.
+    pub(crate) disk: Option<Arc<dyn Disk>>,
     pub(crate) durability: Durability,
     /// Who merges on request.
     pub(crate) merger: Merger,

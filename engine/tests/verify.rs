@@ -1,0 +1,171 @@
+//! Looking at everything: what is whole is said to be, also beside writers; what is damaged is reported
+//! place by place, with the records that are lost.
+
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails its test")]
+
+mod common;
+
+use std::fs;
+use std::sync::Arc;
+use vellum_sync::atomic::{AtomicBool, Ordering};
+
+use common::{Place, small};
+use vellum::disk::MemoryDisk;
+use vellum::{Database, Durability, Error, VerifyReport};
+
+fn fill(db: &Database, name: &str, keys: std::ops::Range<u32>) {
+    let table = db.table(name).unwrap();
+    let mut txn = db.begin().unwrap();
+    for key in keys {
+        txn.insert(&table, format!("key{key:06}"), [key as u8; 100])
+            .unwrap();
+    }
+    txn.insert(&table, "large", vec![1; 200_000]).unwrap();
+    txn.commit().unwrap();
+}
+
+fn records(report: &VerifyReport) -> Vec<(&str, u64, u64)> {
+    let tables = report.tables.iter();
+    tables
+        .map(|table| (&*table.name, table.records, table.large_records))
+        .collect()
+}
+
+#[test]
+fn what_is_whole_is_counted() {
+    let place = Place::new();
+    let db = place.open();
+    fill(&db, "a", 0..3000);
+    fill(&db, "b", 0..10);
+    let report = db.verify().unwrap();
+    assert!(report.is_clean() && report.tables.is_empty(), "{report:?}");
+    assert_eq!(report.log.unwrap().commits, 4, "two tables, two commits");
+    db.checkpoint().unwrap();
+    fill(&db, "b", 10..30);
+    let report = db.verify().unwrap();
+    assert!(report.is_clean(), "{report:?}");
+    assert_eq!(records(&report), [("a", 3001, 1), ("b", 11, 1)]);
+    assert_eq!((report.checkpoint, report.records()), (2, 3012));
+    assert!(report.page_bytes > 3000 * 107 + 2 * 200_000, "{report:?}");
+    db.close().unwrap();
+    let before = place.contents();
+    let report = small().verify(place.path()).unwrap();
+    assert!(report.is_clean(), "{report:?}");
+    assert_eq!(records(&report), [("a", 3001, 1), ("b", 11, 1)]);
+    assert_eq!(before, place.contents(), "nothing was changed");
+    let read_only = small().read_only(true).open(place.path()).unwrap();
+    assert_eq!(read_only.verify().unwrap(), report);
+}
+
+#[test]
+fn every_damaged_place_is_reported_with_what_it_loses() {
+    let place = Place::new();
+    let db = place.open();
+    fill(&db, "a", 0..3000);
+    fill(&db, "b", 0..3000);
+    db.checkpoint().unwrap();
+    db.close().unwrap();
+    let file = place.path().join("pages");
+    let mut bytes = fs::read(&file).unwrap();
+    let find = |text: &[u8]| bytes.windows(text.len()).position(|found| found == text);
+    // The last leaf's records of either table are neighbours of these bytes.
+    let value = find(&[7; 100]).unwrap();
+    let large = find(&[1; 4096]).unwrap();
+    bytes[value] ^= 1;
+    bytes[large] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    let report = small().verify(place.path()).unwrap();
+    assert_eq!(report.damage.len(), 2, "{report:?}");
+    for damage in &report.damage {
+        assert_eq!(damage.file, "pages");
+        assert!(damage.what.contains("of table `"), "{damage}");
+    }
+    let what = report.damage[0].to_string() + &report.damage[1].to_string();
+    assert!(what.contains("the record of \"large\" is lost"), "{what}");
+    assert!(what.contains("the records before \"key"), "{what}");
+    // It opens, and says the same.
+    let db = place.open();
+    assert_eq!(db.verify().unwrap().damage, report.damage);
+}
+
+#[test]
+fn beside_writers_merges_and_checkpoints_nothing_is_mistaken_for_damage() {
+    let place = Place::new();
+    let db = small().memory_budget(8 << 20).open(place.path()).unwrap();
+    let done = Arc::new(AtomicBool::new(false));
+    let writers: Vec<_> = (0..2u32)
+        .map(|writer| {
+            let (db, done) = (db.clone(), done.clone());
+            vellum_sync::thread::spawn(move || {
+                let table = db.table("items").unwrap();
+                let mut count = 0u32;
+                while !done.load(Ordering::Relaxed) {
+                    let mut txn = db.begin().unwrap();
+                    for part in 0..20 {
+                        let number = (count.wrapping_mul(7919) + part) % 5000;
+                        let key = format!("{writer}-{number}");
+                        txn.insert(&table, key, vec![count as u8; 300]).unwrap();
+                    }
+                    let handle = txn.commit_with(Durability::Buffered).unwrap();
+                    handle.wait().unwrap();
+                    count += 1;
+                }
+            })
+        })
+        .collect();
+    let mut checkpoints = 0;
+    for round in 0..30 {
+        if round % 3 == 0 {
+            db.checkpoint().unwrap();
+        }
+        let report = db.verify().unwrap();
+        assert!(report.is_clean(), "{report:?}");
+        checkpoints = report.checkpoint;
+    }
+    done.store(true, Ordering::Relaxed);
+    writers
+        .into_iter()
+        .for_each(|writer| writer.join().unwrap());
+    assert!(checkpoints >= 10, "{checkpoints}");
+}
+
+#[test]
+fn what_cannot_be_looked_at_is_an_error_and_nothing_is_made() {
+    let place = Place::new();
+    let nothing = small().verify(place.path());
+    assert!(matches!(nothing, Err(Error::NotFound { .. })));
+    assert!(!place.path().exists());
+    let db = place.open();
+    let open = small().verify(place.path());
+    assert!(matches!(open, Err(Error::AlreadyOpen { .. })));
+    db.clone().close().unwrap();
+    assert!(matches!(db.verify(), Err(Error::Closed)));
+    let memory = Database::in_memory().unwrap();
+    fill(&memory, "a", 0..100);
+    memory.checkpoint().unwrap();
+    let report = memory.verify().unwrap();
+    assert!(report.is_clean() && report.log.is_none(), "{report:?}");
+    assert_eq!(records(&report), [("a", 101, 1)]);
+}
+
+#[test]
+fn a_lost_file_is_damage() {
+    let disk = Arc::new(MemoryDisk::new());
+    let db = small().open_on(disk.clone()).unwrap();
+    fill(&db, "a", 0..100);
+    db.checkpoint().unwrap();
+    db.close().unwrap();
+    let names = vellum::disk::Disk::list(&*disk).unwrap();
+    for name in names.iter().filter(|name| name.ends_with(".log")) {
+        vellum::disk::Disk::remove(&*disk, name).unwrap();
+    }
+    let report = small().verify_on(disk.clone()).unwrap();
+    assert_eq!(report.damage.len(), 1, "{report:?}");
+    assert!(matches!(
+        small().open_on(disk.clone()),
+        Err(Error::Corrupt(_))
+    ));
+    vellum::disk::Disk::remove(&*disk, "pages").unwrap();
+    let db = small().verify_on(disk.clone());
+    assert!(db.is_err() || !db.unwrap().is_clean());
+}
