@@ -95,13 +95,14 @@ pub(crate) fn open_disk(disk: Arc<dyn Disk>, name: &str, options: &Options) -> R
     let start = found.position;
     let database = u128::from_le_bytes(found.database);
     let sequence = found.sequence;
+    let broken = found.broken_superblock;
     let mut shared = assemble(log, name, (base, found), options)?;
     shared.disk = Some(disk.clone());
     let mut recovery = Recovery {
         store: &shared.store,
         replay: vellum_txn::Replay::default(),
     };
-    let place = |failure| Error::from_failure(failure, name);
+    let place = |failure| blame(Error::from_failure(failure, name), sequence, broken);
     let mut replay = |record: Replayed<'_>| recovery.replay(record);
     if options.read_only {
         let read = vellum_wal::read(&*disk, Some(database), start.lsn, &mut replay);
@@ -202,6 +203,23 @@ fn finish(mut shared: Shared, options: &Options) -> Result<Database> {
 fn damaged(what: &str) -> Error {
     let what = format!("the catalog of the last checkpoint: {what}; all that is in pages is lost");
     Error::Corrupt(Corruption::new(vellum_pages::file::FILE_NAME, 0, what))
+}
+
+/// A log that does not reach back to the last checkpoint was cut by a later one, of which there is
+/// only a broken superblock [9].
+pub(crate) fn blame(error: Error, sequence: u64, broken_superblock: Option<u64>) -> Error {
+    match (error, broken_superblock) {
+        (Error::Corrupt(damage), Some(offset)) => {
+            let what = format!(
+                "the superblock of checkpoint {} is unreadable, and the log does not go on from \
+                 checkpoint {sequence}: {damage}",
+                sequence + 1
+            );
+            let file = vellum_pages::file::FILE_NAME;
+            Error::Corrupt(Corruption::new(file, offset, what))
+        }
+        (error, _) => error,
+    }
 }
 
 /// The log tells of every checkpoint that was made [9].

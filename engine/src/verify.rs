@@ -207,7 +207,7 @@ fn verify_files(disk: &Arc<dyn Disk>, name: &str, options: &Options) -> Result<V
     let reading = options.clone().read_only(true);
     let opened = recovery::check_pages(&**disk, name);
     let opened = opened.and_then(|()| recovery::open_base(&**disk, &reading));
-    let (mut database, mut start) = (None, None);
+    let (mut database, mut start, mut broken) = (None, None, None);
     match opened {
         Err(Error::Corrupt(damage)) => report.note(damage),
         Err(other) => return Err(other),
@@ -215,11 +215,19 @@ fn verify_files(disk: &Arc<dyn Disk>, name: &str, options: &Options) -> Result<V
             verify_durable(&base, &mut report)?;
             database = Some(found.database);
             start = Some(found.position.lsn);
+            broken = found.broken_superblock.map(|at| (found.sequence, at));
         }
     }
     let database = database.map(u128::from_le_bytes);
     let found = vellum_wal::verify(&**disk, database, start, None);
+    let before = report.damage.len();
     take_log(&mut report, found, name)?;
+    if let (Some((sequence, at)), Some(damage)) = (broken, report.damage.get(before)) {
+        let why = recovery::blame(Error::Corrupt(damage.clone()), sequence, Some(at));
+        if let Error::Corrupt(damage) = why {
+            report.note(damage);
+        }
+    }
     if report.is_clean() {
         match recovery::open_disk(disk.clone(), name, &reading) {
             Err(Error::Corrupt(damage)) => report.note(damage),

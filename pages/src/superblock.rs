@@ -205,6 +205,20 @@ pub(crate) fn write_again(file: &dyn File, counts: &Superblock) -> Result<(), Pa
     written.map_err(|error| write_error(&error, || "the superblocks".to_owned()))
 }
 
+/// Where the slot beside the one that counts is, if something stands there that is no superblock: its
+/// writing was interrupted, or it was damaged since. Which of the two it was, the log tells.
+///
+/// # Errors
+/// [`PageError::Read`].
+pub(crate) fn broken_other(file: &dyn File, counts: &Superblock) -> Result<Option<u64>, PageError> {
+    let other = (counts.sequence + 1) % SLOTS * STEP as u64;
+    let mut block = vec![0; STEP];
+    let read = file.read_at(&mut block, other);
+    read.map_err(|error| read_error(&error, || "the superblocks".to_owned()))?;
+    let is_broken = Slot::read(&block) == Slot::Invalid && block.iter().any(|byte| *byte != 0);
+    Ok(is_broken.then_some(other))
+}
+
 fn damage(slot: u64, what: impl Into<String>) -> PageError {
     Corruption::new(FILE_NAME, slot * STEP as u64, what).into()
 }

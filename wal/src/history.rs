@@ -194,9 +194,7 @@ fn walk_last<E: From<WalError>>(
         stated = stated.max(walker.stated_behind()?);
     }
     let end = walker.pos();
-    if start > end {
-        return Err(WalError::EndsBefore { end, start }.into());
-    }
+    let stated = stated.max(start);
     if stated > end {
         let what = format!(
             "the log is unreadable from here; the commits up to position {stated} were durable \

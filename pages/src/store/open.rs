@@ -58,6 +58,9 @@ pub struct Found {
     pub meta: Option<Vec<u8>>,
     /// Its epoch, which is alive; the next to begin is a later one.
     pub alive: Alive,
+    /// Where the other superblock's place is, if that holds something that is none. It never counted,
+    /// unless the log was cut by the checkpoint that it was of.
+    pub broken_superblock: Option<u64>,
 }
 
 impl Store {
@@ -86,6 +89,7 @@ impl Store {
 
     fn over(file: Arc<dyn File>, superblock: Superblock) -> Result<(Self, Found), PageError> {
         let steps = file_steps(&*file, &superblock)?;
+        let broken_superblock = superblock::broken_other(&*file, &superblock)?;
         let file = Arc::new(PageFile::new(file, superblock.salt));
         let (bytes, places) = meta::read(&file, &superblock)?;
         let space = Space::open(&file, &superblock, places, steps)?;
@@ -101,6 +105,7 @@ impl Store {
             },
             meta: superblock.map.map(|_| bytes),
             alive: alive.clone(),
+            broken_superblock,
         };
         let current = Current {
             tried: superblock.epoch,

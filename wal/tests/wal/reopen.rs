@@ -225,7 +225,7 @@ fn a_start_at_the_end_finds_nothing_and_one_behind_it_is_refused() {
     drop(wal);
     let refused = open_at(&disk, &small(), Lsn(end.0 + 8));
     assert!(
-        matches!(refused, Err(WalError::EndsBefore { .. })),
+        matches!(refused, Err(WalError::Corrupt(_))),
         "{:?}",
         refused.err()
     );
