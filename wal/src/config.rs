@@ -1,5 +1,7 @@
 //! What may be chosen when a log is opened.
 
+use vellum_base::Timestamp;
+
 use crate::error::WalError;
 use crate::geometry::Geometry;
 
@@ -17,6 +19,9 @@ pub struct Config {
     pub background: bool,
     /// The database that the directory must belong to; used when the log is created, else drawn.
     pub uuid: Option<u128>,
+    /// No timestamp up to here is handed out; used when the log is created. For a database whose commits
+    /// up to here stand elsewhere.
+    pub after: Timestamp,
     /// Bytes that a file of large payloads holds before the next one is begun.
     pub large_file_bytes: u64,
 }
@@ -29,6 +34,7 @@ impl Default for Config {
             in_flight_max: 2,
             background: true,
             uuid: None,
+            after: Timestamp::ZERO,
             large_file_bytes: 64 << 20,
         }
     }

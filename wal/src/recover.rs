@@ -9,7 +9,7 @@
 //!    It is copied into a fresh segment and synced; only then the segment's header is written and
 //!    the segment named (the point of commitment); only then the tail is used again [8].
 //! 3. The fresh segment lies above every segment seen, so no LSN is used twice.
-//! 4. After a clean close timestamps go on densely; else above the greatest limit that any header
+//! 4. A new log's begin where it is told. After a clean close timestamps go on densely; else above the greatest limit that any header
 //!    states, so none that was ever handed out comes back [8].
 //! 5. Void and old segments are recycled or removed only when the new incarnation is durable.
 
@@ -124,8 +124,8 @@ impl Heritage {
             geometry: config.geometry()?,
             incarnation: 1,
             sequence: 0,
-            last: Timestamp::ZERO,
-            timestamp_limit: 0,
+            last: config.after,
+            timestamp_limit: config.after.0,
             base: Base {
                 lsn: Lsn(0),
                 chain: 0,

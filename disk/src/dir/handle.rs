@@ -36,6 +36,11 @@ pub(super) fn open_or_create_directory(path: &Path) -> io::Result<OwnedFd> {
     }
 }
 
+/// Makes a directory where nothing is.
+pub(super) fn create_directory(path: &Path) -> io::Result<()> {
+    Ok(rustix::fs::mkdirat(CWD, path, DIRECTORY_MODE)?)
+}
+
 /// Makes the directory's own name durable; where its parent may not be read, with everything
 /// else on the file system.
 pub(super) fn sync_parent(directory: &OwnedFd) -> io::Result<()> {

@@ -70,6 +70,16 @@ impl DirDisk {
         Self::open_with(path, Probe::default())
     }
 
+    /// Makes the directory at `path` (not its parents), durably, and opens it.
+    ///
+    /// # Errors
+    /// `AlreadyExists` if anything is there; as [`DirDisk::open`].
+    pub fn create_new(path: impl AsRef<Path>) -> io::Result<Self> {
+        let path = path.as_ref();
+        handle::create_directory(path).map_err(|error| at_path(path, &error))?;
+        Self::open(path)
+    }
+
     /// As [`DirDisk::open`], trying only what `probe` allows: for tests of the fall-backs, and for
     /// systems whose probes succeed and whose writes then fail.
     ///

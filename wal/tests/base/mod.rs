@@ -14,6 +14,7 @@ pub(crate) fn small() -> Config {
         in_flight_max: 2,
         background: false,
         uuid: Some(7),
+        after: Timestamp::ZERO,
         large_file_bytes: 64 << 10,
     }
 }
