@@ -1,5 +1,6 @@
 //! The subcommands.
 
+mod backup;
 mod get;
 mod import;
 mod put;
@@ -36,6 +37,8 @@ pub(crate) enum Command {
     Search(search::Search),
     Stats(stats::Stats),
     Verify(verify::Verify),
+    Backup(backup::Backup),
+    Restore(backup::Restore),
     Wal(Wal),
     #[command(hide = true)]
     DemoLoad(DemoLoad),
@@ -53,6 +56,8 @@ impl Command {
             Self::Search(search) => search.run(),
             Self::Stats(stats) => stats.run(),
             Self::Verify(verify) => verify.run(),
+            Self::Backup(backup) => backup.run(),
+            Self::Restore(restore) => restore.run(),
             Self::Wal(Wal {
                 command: WalCommand::Verify(verify),
             }) => verify.run(),

@@ -234,7 +234,8 @@ fn help_is_there_for_each_command() {
     let place = Place::new();
     let help = place.done(&["--help"]);
     for command in [
-        "demo", "get", "put", "scan", "import", "search", "stats", "wal",
+        "demo", "get", "put", "scan", "import", "search", "stats", "verify", "backup", "restore",
+        "wal",
     ] {
         assert!(
             help.contains(&format!("\n  {command} ")),
@@ -260,4 +261,47 @@ fn verify_says_what_there_is_and_what_is_damaged() {
     assert_eq!(damaged.status.code(), Some(1), "{said}");
     assert!(said.contains("pages at byte 0: "), "{said}");
     place.fails(1, &["verify", "nothing"]);
+}
+
+#[test]
+fn what_was_backed_up_is_restored_and_nothing_is_written_over() {
+    let place = with_vectors();
+    place.done(&["backup", "db", "copy"]);
+    place.done(&["put", "db", "letters", "f", "sixth"]);
+    let said = place.done(&["restore", "copy", "again"]);
+    assert_eq!(said, "restored to `again`: all up to commit 3\n");
+    for copy in ["copy", "again"] {
+        let scanned = place.done(&["scan", copy, "letters"]);
+        assert_eq!(
+            scanned,
+            "a\tfirst\nb\tsecond\nc\tthird\nd\tfourth\ne\tfifth\n"
+        );
+        let near = [
+            "search", copy, "letters", "at", "--vector", "2,0", "-k", "1",
+        ];
+        assert_eq!(place.done(&near), "0.000000\tb\tsecond\n");
+    }
+    for command in [["backup", "db", "copy"], ["restore", "copy", "db"]] {
+        let said = place.fails(1, &command);
+        assert!(said.ends_with("exists already\n"), "{said}");
+    }
+    place.done(&["put", "again", "letters", "g", "seventh"]);
+    place.done(&["verify", "again"]);
+    place.file("copy/copy-unfinished", "");
+    let said = place.fails(1, &["restore", "copy", "third"]);
+    assert!(said.contains("half a backup"), "{said}");
+    std::fs::remove_file(place.path("copy/copy-unfinished")).unwrap();
+    let mut bytes = std::fs::read(place.path("copy/pages")).unwrap();
+    let at = bytes
+        .windows(5)
+        .position(|found| found == b"third")
+        .unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(place.path("copy/pages"), bytes).unwrap();
+    let said = place.fails(1, &["restore", "copy", "third"]);
+    assert!(
+        said.contains("of table `letters` all records are lost"),
+        "{said}"
+    );
+    assert!(!place.path("third").exists());
 }

@@ -236,13 +236,18 @@ impl Catalog {
 
     /// What a checkpoint keeps (rule 5), with the roots of the tables' trees.
     pub(crate) fn save(&self, root: impl Fn(TableId) -> Root) -> Saved {
+        self.save_at(LAST, root)
+    }
+
+    /// [`Catalog::save`] of what a snapshot at `at` sees.
+    pub(crate) fn save_at(&self, at: Timestamp, root: impl Fn(TableId) -> Root) -> Saved {
         let saved = (0..).map(TableId).zip(&self.tables);
         let saved = saved.map(|(id, entry)| {
-            entry.is_live().then(|| SavedTable {
+            entry.is_at(at).then(|| SavedTable {
                 name: entry.name.to_string(),
                 created_at: entry.created_at,
                 root: root(id),
-                indexes: entry.save_indexes(),
+                indexes: entry.save_indexes(at),
             })
         });
         Saved {
@@ -460,8 +465,8 @@ impl Catalog {
 }
 
 impl TableEntry {
-    fn save_indexes(&self) -> Vec<SavedIndex> {
-        let live = self.indexes.iter().filter(|index| index.is_live());
+    fn save_indexes(&self, at: Timestamp) -> Vec<SavedIndex> {
+        let live = self.indexes.iter().filter(|index| index.is_at(at));
         live.map(|index| SavedIndex {
             id: index.id,
             created_at: index.created_at,

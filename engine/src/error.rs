@@ -185,6 +185,20 @@ pub enum Error {
         path: String,
     },
 
+    /// A copy is made where nothing is yet, and there is something. Fix the path.
+    #[error("`{path}` exists already")]
+    Exists {
+        /// The path that was to be made.
+        path: String,
+    },
+
+    /// A backup was being made at the path and was interrupted. Remove it, and make it again.
+    #[error("`{path}` is half a backup: its making was interrupted")]
+    Unfinished {
+        /// The path that was to be opened.
+        path: String,
+    },
+
     /// The system forbids it. Fix the permissions or the path.
     #[error("no permission for `{path}`: {source}")]
     PermissionDenied {
@@ -255,6 +269,8 @@ impl Error {
             | Self::Foreign { .. }
             | Self::NotADirectory { .. }
             | Self::NotFound { .. }
+            | Self::Exists { .. }
+            | Self::Unfinished { .. }
             | Self::PermissionDenied { .. } => Remedy::FixThePath,
             Self::Io { .. } => Remedy::CheckTheSystem,
             Self::Application(_) => Remedy::Application,

@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod argument;
+mod backup;
 mod building;
 mod bytes;
 mod catalog;

@@ -106,7 +106,7 @@ impl<'a> StoredRecord<'a> {
         }
     }
 
-    fn vector_list(&self) -> VectorList<'_> {
+    pub(crate) fn vector_list(&self) -> VectorList<'_> {
         match &self.body {
             Body::Memory { vectors, .. } => *vectors,
             Body::Page(found) => VectorList::new(found.body().map_or(&[], |(_, vectors)| vectors)),

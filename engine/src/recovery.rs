@@ -110,7 +110,7 @@ pub(crate) fn open_disk(disk: Arc<dyn Disk>, name: &str, options: &Options) -> R
             .log
             .was_read(read.map_err(place)?.last.max(start.timestamp));
     } else {
-        let config = log_config(options, database);
+        let config = log_config(options, database, start.timestamp);
         let wal = Wal::open(disk, &config, start.lsn, &mut replay).map_err(place)?;
         shared.log.opened(wal);
     }
@@ -275,7 +275,7 @@ fn check_options(options: &Options) -> Result<(), InvalidArgument> {
 }
 
 /// The greatest chunks that divide the segment as the log wants it.
-fn log_config(options: &Options, database: u128) -> Config {
+fn log_config(options: &Options, database: u128, after: Timestamp) -> Config {
     let segment_bytes = options.log_segment_bytes;
     let divides = |chunk: u64| segment_bytes.is_multiple_of(SEGMENT_CHUNKS_MIN * chunk);
     let default = Config::default();
@@ -292,6 +292,7 @@ fn log_config(options: &Options, database: u128) -> Config {
         large_file_bytes,
         background: options.background,
         uuid: Some(database),
+        after,
         ..default
     }
 }
@@ -301,6 +302,11 @@ pub(crate) fn check_files(disk: &dyn Disk, path: &str) -> Result<()> {
     let names = disk
         .list()
         .map_err(|error| Error::from_io(path, "listing", error))?;
+    if crate::backup::is_unfinished(&names) {
+        return Err(Error::Unfinished {
+            path: path.to_owned(),
+        });
+    }
     let Some(stranger) = names.iter().find(|name| !is_ours(name)) else {
         return Ok(());
     };

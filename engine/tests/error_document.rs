@@ -66,6 +66,8 @@ fn the_document_states_the_remedies_that_errors_have() {
         ("ReadOnly", Error::ReadOnly),
         ("Poisoned", Error::Poisoned("p".into())),
         ("AlreadyOpen", Error::AlreadyOpen { path: "p".into() }),
+        ("Exists", Error::Exists { path: "p".into() }),
+        ("Unfinished", Error::Unfinished { path: "p".into() }),
         ("NewerFormat", Error::NewerFormat("p".into())),
     ];
     for (name, error) in examples {
