@@ -169,3 +169,34 @@ fn a_lost_file_is_damage() {
     let db = small().verify_on(disk.clone());
     assert!(db.is_err() || !db.unwrap().is_clean());
 }
+
+#[test]
+fn a_rotten_superblock_is_named_though_the_log_was_cut_by_its_checkpoint() {
+    let disk = Arc::new(MemoryDisk::new());
+    let options = small().background(false).log_segment_bytes(64 << 10);
+    let db = options.open_on(disk.clone()).unwrap();
+    let table = db.table("a").unwrap();
+    for part in 0..3u32 {
+        for number in 0..50 {
+            let mut txn = db.begin().unwrap();
+            let key = format!("{part}-{number}");
+            txn.insert(&table, key, [part as u8; 1500]).unwrap();
+            txn.commit().unwrap();
+        }
+        db.checkpoint().unwrap();
+    }
+    db.close().unwrap();
+    let names = vellum::disk::Disk::list(&*disk).unwrap();
+    assert!(names.iter().all(|name| name != "wal-0000000000000000.log"));
+    // Checkpoint 4 has the first slot.
+    let file = vellum::disk::Disk::open(&*disk, "pages", vellum::disk::OpenMode::Write).unwrap();
+    file.write_at(&[0xFF], 40).unwrap();
+    let report = options.verify_on(disk.clone()).unwrap();
+    let first = report.damage.iter().find(|damage| damage.file == "pages");
+    assert_eq!(first.unwrap().offset, 0, "{report:?}");
+    let refused = options.open_on(disk).unwrap_err();
+    assert!(
+        matches!(&refused, Error::Corrupt(damage) if damage.file == "pages" && damage.offset == 0),
+        "{refused}"
+    );
+}

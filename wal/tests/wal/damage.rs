@@ -87,6 +87,34 @@ fn reading_changes_nothing_and_shows_what_an_opening_shows() {
     }
 }
 
+/// Who writes the log itself judges what was durable, and nothing behind that.
+#[test]
+fn what_lies_behind_a_given_end_is_not_judged() {
+    let (mut files, commits) = history(true);
+    let seen = |files: &Files, until| {
+        let report = verify(disk_of(files).as_ref(), None, None, Some(until)).unwrap();
+        (report.damage.is_none(), report.commits)
+    };
+    let mut positions = Vec::new();
+    read::<WalError>(disk_of(&files).as_ref(), Some(7), Lsn(0), &mut |replayed| {
+        positions.push(replayed.lsn);
+        Ok(())
+    })
+    .unwrap();
+    let (middle, last) = (positions.len() / 2, positions.len() - 1);
+    assert_eq!(seen(&files, positions[middle]), (true, middle as u64));
+    assert!(seen(&files, positions[last]).0);
+    // The newest segment goes.
+    let newest = files
+        .iter()
+        .rposition(|(name, _)| name.starts_with("wal-0"));
+    files[newest.unwrap()].1[4096..].fill(0xFF);
+    assert_eq!(seen(&files, positions[middle]), (true, middle as u64));
+    assert!(!seen(&files, positions[last]).0);
+    let all = verify(disk_of(&files).as_ref(), None, None, None).unwrap();
+    assert!(all.damage.is_some() && all.commits < commits.len() as u64);
+}
+
 /// In a log that was closed everything but the tail's copy counts: a damaged byte is found, or
 /// means nothing.
 #[test]
