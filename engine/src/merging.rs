@@ -15,6 +15,8 @@
 //! 6. The merger is a thread of the database: it merges what was sealed, makes a checkpoint when some
 //!    bytes were merged or some time has passed, and ends with the database. Without it,
 //!    who asks for a checkpoint does all of it.
+//! 7. Several threads share the merging of a batch, by key range, where it is large enough
+//!    ([`Work::merge`]). What comes out does not depend on how many they are.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -289,7 +291,8 @@ fn merge_table(
 }
 
 fn merge_some(tree: &Tree, root: &Root, updates: &[Update<'_>], work: &Work<'_>) -> Result<Root> {
-    let (root, merged) = tree.merge(root, updates, work).map_err(Error::from_page)?;
+    let merged = work.merge(tree, root, updates);
+    let (root, merged) = merged.map_err(Error::from_page)?;
     for large in &merged.dropped {
         let dropped = work.drop_large(tree.id(), large);
         dropped.map_err(Error::from_page)?;

@@ -46,6 +46,9 @@ pub struct PageStats {
     pub checkpoints: u64,
     /// Merges made since then.
     pub merges: u64,
+    /// Batches of these, of some hundred records or more each, that several threads shared; none on a
+    /// machine with one processor.
+    pub merges_shared: u64,
     /// Generations that wait for their merge.
     pub generations_waiting: usize,
     /// Bytes of the file.
@@ -89,6 +92,7 @@ impl PageStats {
             checkpoint,
             checkpoints: stats.checkpoints,
             merges: stats.published,
+            merges_shared: stats.merges_shared,
             generations_waiting: shared.store.backlog().sealed(),
             file_bytes: stats.store.space.file * step,
             used_bytes: stats.store.space.used * step,

@@ -29,6 +29,7 @@ mod unwritten;
 mod verify;
 mod walk;
 mod work;
+mod workers;
 
 #[cfg(test)]
 mod tests;
@@ -57,6 +58,7 @@ pub use work::Work;
 use stats::Tallies;
 use unwritten::Unwritten;
 use work::Turn;
+use workers::Workers;
 
 /// How large the pages of trees are.
 pub const TREE_PAGE: PageSize = PageSize::K8;
@@ -79,6 +81,7 @@ pub struct Base {
     turn: Mutex<Turn>,
     turned: Condvar,
     compressed: RwLock<BTreeSet<TreeId>>,
+    workers: Workers,
     tallies: Tallies,
 }
 
@@ -113,6 +116,7 @@ impl Base {
             turn: Mutex::new(Turn::after(found.alive.epoch())),
             turned: Condvar::new(),
             compressed: RwLock::default(),
+            workers: Workers::new(),
             tallies: Tallies::default(),
         };
         Ok((base, found))

@@ -26,6 +26,8 @@ pub struct BaseStats {
     pub checkpoints: u64,
     /// Epochs that were published.
     pub published: u64,
+    /// Merges into a tree that several threads shared.
+    pub merges_shared: u64,
     /// Large values made.
     pub large: u64,
     /// Their bytes.
@@ -56,6 +58,7 @@ impl Base {
             relieved: self.tallies.relieved.get(),
             checkpoints: self.tallies.checkpoints.get(),
             published: self.tallies.published.get(),
+            merges_shared: self.workers.shared.get(),
             large: self.tallies.large.get(),
             large_bytes: self.tallies.large_bytes.get(),
         }

@@ -60,7 +60,7 @@ fn merge(
     records: &[(Vec<u8>, Vec<u8>)],
 ) -> Result<Root, PageError> {
     let updates: Vec<_> = records.iter().map(|(key, value)| put(key, value)).collect();
-    tree.merge(root, &updates, work).map(|(root, _)| root)
+    work.merge(tree, root, &updates).map(|(root, _)| root)
 }
 
 fn checkpoint(base: &Base, of: &Alive, meta: &[u8]) -> Result<u64, PageError> {
