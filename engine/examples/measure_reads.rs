@@ -102,41 +102,36 @@ impl Measure {
             }
             Ok(())
         })?;
-        self.time("range-of-10", 1, |number| {
-            for entry in read.range(table, &key(number)[..]..)?.take(RANGE) {
-                let (key, value) = entry?;
-                black_box((key[0], value[VALUE - 1]));
-            }
-            Ok(())
+        let part = self.records as usize / 64;
+        self.time("range-of-10", 1, |number| self.iterate(read, number, RANGE))?;
+        self.time("lent-10", 1, |number| self.lend(read, number, RANGE))?;
+        self.time("scan", part as u64, |number| {
+            self.iterate(read, number, part)
         })?;
-        self.time("lent-10", 1, |number| {
-            let mut entries = read.range(table, &key(number)[..]..)?;
-            for _ in 0..RANGE {
-                if let Some((key, value)) = entries.next_lent()? {
-                    black_box((key[0], value[VALUE - 1]));
-                }
-            }
-            Ok(())
-        })?;
-        self.time("scan-lent", self.records / 64, |_| {
-            let from = key(random(&mut state));
-            let mut entries = read.range(table, &from[..]..)?;
-            for _ in 0..self.records / 64 {
-                if let Some((key, value)) = entries.next_lent()? {
-                    black_box((key[0], value[VALUE - 1]));
-                }
-            }
-            Ok(())
-        })?;
-        self.time("scan", self.records / 64, |_| {
-            let from = key(random(&mut state));
-            let entries = read.range(table, &from[..]..)?;
-            for entry in entries.take(self.records as usize / 64) {
-                let (key, value) = entry?;
-                black_box((key[0], value[VALUE - 1]));
-            }
-            Ok(())
+        self.time("scan-lent", part as u64, |number| {
+            self.lend(read, number, part)
         })
+    }
+
+    /// Goes through some records from one on.
+    fn iterate(&self, read: &ReadTransaction, from: u64, count: usize) -> Outcome<()> {
+        for entry in read.range(&self.table, &key(from)[..]..)?.take(count) {
+            let (key, value) = entry?;
+            black_box((key[0], value[VALUE - 1]));
+        }
+        Ok(())
+    }
+
+    /// The same by what is lent.
+    fn lend(&self, read: &ReadTransaction, from: u64, count: usize) -> Outcome<()> {
+        let mut entries = read.range(&self.table, &key(from)[..]..)?;
+        for _ in 0..count {
+            let Some((key, value)) = entries.next_lent()? else {
+                break;
+            };
+            black_box((key[0], value[VALUE - 1]));
+        }
+        Ok(())
     }
 }
 

@@ -6,6 +6,8 @@
 //!    their keys.
 //! 2. Both ends draw from the same sources, and no record comes out twice.
 //! 3. A page that cannot be read ends the iteration with its error.
+//! 4. What is lent stays where it is until the range is asked again, and no longer: nothing is pinned for
+//!    it but the leaf where the range is, or the large value.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -28,8 +30,8 @@ use crate::record::StoredRecord;
 pub struct Range<'a> {
     upper: Upper<'a>,
     lower: Option<(TreeRange<'a>, &'a Paged)>,
-    /// What [`Range::next_lent`] lends that stands elsewhere than in a page.
-    lent: Option<(&'a [u8], Value<'a>)>,
+    /// The value that is lent, where it does not stand in the leaf (rule 4).
+    lent: Option<Value<'a>>,
 }
 
 /// What is in memory, with deletions (`None`).
@@ -174,18 +176,20 @@ impl<'a> Range<'a> {
     }
 
     fn lend(&mut self, end: End) -> Result<Option<(&[u8], &[u8])>> {
+        self.lent = None;
         match self.find(end)? {
             None => Ok(None),
             Some(At::Upper) => {
-                let taken = self.upper.take(end);
-                self.lent = taken.and_then(|(key, record)| Some((key, record?.into_value())));
-                Ok(self.lent.as_ref().map(|(key, value)| (*key, &**value)))
+                let Some((key, Some(record))) = self.upper.take(end) else {
+                    return Ok(None);
+                };
+                let value = self.lent.insert(record.into_value());
+                Ok(Some((key, value)))
             }
             Some(At::Lower) => self.lend_lower(end),
         }
     }
 
-    #[inline]
     fn lend_lower(&mut self, end: End) -> Result<Option<(&[u8], &[u8])>> {
         let Some((lower, paged)) = &mut self.lower else {
             return Ok(None);
@@ -194,7 +198,7 @@ impl<'a> Range<'a> {
             && let Body::Large(large) = record.body
         {
             match paged.large(&large, record.at) {
-                Ok(record) => self.lent = Some((&[], record.into_value())),
+                Ok(record) => self.lent = Some(record.into_value()),
                 Err(error) => {
                     self.end();
                     return Err(error);
@@ -207,7 +211,7 @@ impl<'a> Range<'a> {
         let next = lower.next(end).map_err(Error::from_page)?;
         Ok(next.map(|(key, record)| match record.body {
             Body::Inline { value, .. } => (key, value),
-            Body::Large(_) => (key, self.lent.as_ref().map_or(&[][..], |(_, value)| value)),
+            Body::Large(_) => (key, self.lent.as_deref().unwrap_or_default()),
         }))
     }
 

@@ -13,7 +13,7 @@
 //! 4. Files are not opened for writing, and nothing is changed. Where nothing else is found, they are
 //!    opened for reading, as anybody would: what only a replay shows is found by one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -107,12 +107,16 @@ impl VerifyReport {
         self.page_bytes += durable.pages * STEP as u64;
     }
 
-    /// Each place once.
     fn note(&mut self, damage: Corruption) {
-        let same = |other: &&Corruption| other.file == damage.file && other.offset == damage.offset;
-        if self.damage.iter().find(same).is_none() {
-            self.damage.push(damage);
-        }
+        self.damage.push(damage);
+    }
+
+    /// Names each place once, as it was found first: two states may have the same page.
+    fn finish(mut self) -> Self {
+        let mut seen = HashSet::new();
+        self.damage
+            .retain(|damage| seen.insert((damage.file.clone(), damage.offset)));
+        self
     }
 }
 
@@ -174,7 +178,7 @@ fn verify_open(shared: &Shared) -> Result<VerifyReport> {
         report.add(&durable);
     }
     let Some(disk) = &shared.disk else {
-        return Ok(report);
+        return Ok(report.finish());
     };
     let database = base.pages().store().database();
     let database = Some(u128::from_le_bytes(database));
@@ -188,7 +192,7 @@ fn verify_open(shared: &Shared) -> Result<VerifyReport> {
         let found = vellum_wal::verify(&**disk, database, Some(start), until);
         if base.pages().store().durable().3 == start {
             take_log(&mut report, found, &shared.origin.path)?;
-            return Ok(report);
+            return Ok(report.finish());
         }
     }
     Err(Error::Io {
@@ -234,7 +238,7 @@ fn verify_files(disk: &Arc<dyn Disk>, name: &str, options: &Options) -> Result<V
             other => drop(other?),
         }
     }
-    Ok(report)
+    Ok(report.finish())
 }
 
 /// What the last durable checkpoint consists of.

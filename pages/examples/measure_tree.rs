@@ -20,6 +20,7 @@ use vellum_pages::tree::{Builder, Crew, End, Making, Root, Tree};
 use vellum_pages::{Epoch, PageError, PageKind, PageRef, PageSize, TreeId};
 use vellum_sync::Mutex;
 use vellum_sync::atomic::{AtomicU64, Ordering};
+use vellum_sync::thread;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -61,12 +62,7 @@ impl Crew for Threads {
     }
 
     fn run(&self, work: &(dyn Fn() + Sync)) {
-        std::thread::scope(|scope| {
-            for _ in 1..self.0 {
-                scope.spawn(work);
-            }
-            work();
-        });
+        thread::together("merge", self.0.saturating_sub(1), work);
     }
 }
 

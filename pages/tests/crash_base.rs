@@ -25,9 +25,9 @@ use vellum_testkit::{Fault, Lasting, SimDisk, SimOptions, Trouble};
 
 use workload::{Attempt, Models, Owner, judge, open};
 
-/// A quarter of what is asked for: each state is read as a whole, tree by tree.
+/// A tenth of what is asked for: each state is read as a whole, tree by tree.
 fn wanted() -> usize {
-    sweep::wanted(480) / 4
+    sweep::wanted(1200) / 10
 }
 
 /// The base with its owner.

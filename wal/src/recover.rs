@@ -9,8 +9,8 @@
 //!    It is copied into a fresh segment and synced; only then the segment's header is written and
 //!    the segment named (the point of commitment); only then the tail is used again [8].
 //! 3. The fresh segment lies above every segment seen, so no LSN is used twice.
-//! 4. A new log's begin where it is told. After a clean close timestamps go on densely; else above the greatest limit that any header
-//!    states, so none that was ever handed out comes back [8].
+//! 4. A new log's timestamps begin where it is told. After a clean close they go on densely; else above
+//!    the greatest limit that any header states, so none that was ever handed out comes back [8].
 //! 5. Void and old segments are recycled or removed only when the new incarnation is durable.
 
 use std::collections::{BTreeSet, VecDeque};

@@ -154,7 +154,7 @@ impl Tree {
         Ok(found.here())
     }
 
-    /// [`Tree::get`] below something that decides first, and knows most keys not. `above` is asked
+    /// [`Tree::get`] below something that decides first, and seldom knows the key. `above` is asked
     /// once, while the leaf is on its way into the processor's cache; it must be short, and must not
     /// come to the pool.
     ///

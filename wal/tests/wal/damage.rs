@@ -136,11 +136,11 @@ fn a_damaged_byte_is_reported_or_meaningless() {
                 }
                 Err(other) => panic!("{name} at {at}: {other}"),
             }
-            // Every byte of headers, some of the rest.
-            at += if bytes[at] == 0 && at > 128 { 61 } else { 7 };
+            // Primes: every place of a record and of a header comes up in one or another.
+            at += if bytes[at] == 0 && at > 128 { 181 } else { 19 };
         }
     }
-    assert!(reported > 1000, "{reported}");
+    assert!(reported > 400, "{reported}");
 }
 
 /// Whatever block is lost of an open log, what is left is a prefix, and what was stated durable is

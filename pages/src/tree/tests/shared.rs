@@ -1,6 +1,7 @@
 //! Merges by several workers at once.
 
 use proptest::prelude::*;
+use vellum_sync::thread;
 
 use super::mixed::{Changes, Dice, Records, apply, changes, content, shape, updates};
 use super::{account, tree};
@@ -18,11 +19,7 @@ impl Crew for Threads {
     }
 
     fn run(&self, work: &(dyn Fn() + Sync)) {
-        std::thread::scope(|scope| {
-            for _ in 0..self.0 {
-                scope.spawn(work);
-            }
-        });
+        thread::together("merge", self.0.saturating_sub(1), work);
     }
 }
 
