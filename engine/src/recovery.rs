@@ -86,7 +86,7 @@ pub(crate) fn open_disk(disk: Arc<dyn Disk>, name: &str, options: &Options) -> R
     let lock = disk
         .lock(mode)
         .map_err(|error| Error::from_io(name, "locking", error))?;
-    check_pages(&*disk, name)?;
+    check_pages(&*disk, name, options.read_only)?;
     let (base, found) = open_base(&*disk, options)?;
     let log = match options.read_only {
         true => Log::read_only(lock),
@@ -324,16 +324,21 @@ fn is_ours(name: &str) -> bool {
     is_log_file(name) || vellum_pages::store::is_pages_file(name)
 }
 
-/// Rule 5: the file of pages is there before anything else is.
-pub(crate) fn check_pages(disk: &dyn Disk, path: &str) -> Result<()> {
+/// Rule 5: the file of pages is there before anything else is. Where nothing is, whose making may
+/// have been interrupted, an opening that makes nothing finds no database.
+pub(crate) fn check_pages(disk: &dyn Disk, path: &str, read_only: bool) -> Result<()> {
     let names = disk
         .list()
         .map_err(|error| Error::from_io(path, "listing", error))?;
     let has_pages = names
         .iter()
         .any(|name| name == vellum_pages::file::FILE_NAME);
-    if has_pages || !names.iter().any(|name| is_log_file(name)) {
-        return Ok(());
+    let has_log = names.iter().any(|name| is_log_file(name));
+    match (has_pages, has_log) {
+        (true, _) => return Ok(()),
+        (false, false) if read_only => return Err(Error::NotFound { path: path.into() }),
+        (false, false) => return Ok(()),
+        (false, true) => {}
     }
     let what = "the file is missing: all that was in pages is lost";
     Err(Error::Corrupt(Corruption::new(

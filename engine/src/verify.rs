@@ -209,7 +209,7 @@ fn verify_files(disk: &Arc<dyn Disk>, name: &str, options: &Options) -> Result<V
         .map_err(|error| Error::from_io(name, "locking", error))?;
     let mut report = VerifyReport::default();
     let reading = options.clone().read_only(true);
-    let opened = recovery::check_pages(&**disk, name);
+    let opened = recovery::check_pages(&**disk, name, true);
     let opened = opened.and_then(|()| recovery::open_base(&**disk, &reading));
     let (mut database, mut start, mut broken) = (None, None, None);
     match opened {

@@ -66,3 +66,28 @@ fn a_place_without_a_database_is_not_made() {
     ));
     assert!(place.contents().is_empty());
 }
+
+/// A process may die before the first file of a database has its name.
+#[test]
+fn a_database_whose_making_was_interrupted_is_none_yet() {
+    for left in [&[][..], &["LOCK"], &["LOCK", "pages-new.tmp"]] {
+        let place = Place::new();
+        std::fs::create_dir(place.path()).unwrap();
+        for name in left {
+            let bytes = if *name == "LOCK" { 0 } else { 5000 };
+            std::fs::write(place.path().join(name), vec![7; bytes]).unwrap();
+        }
+        let before = place.contents();
+        let opened = small().read_only(true).open(place.path());
+        assert!(matches!(opened, Err(Error::NotFound { .. })), "{opened:?}");
+        let verified = small().verify(place.path());
+        assert!(
+            matches!(verified, Err(Error::NotFound { .. })),
+            "{verified:?}"
+        );
+        assert_eq!(place.contents(), before);
+        drop(place.open().table("items").unwrap());
+        let read = small().read_only(true).open(place.path()).unwrap();
+        assert_eq!(read.list_tables().unwrap(), ["items"]);
+    }
+}
