@@ -98,6 +98,22 @@ fn scans_follow_their_bounds() {
 }
 
 #[test]
+fn a_new_table_is_imported_whole_and_may_be_compressed() {
+    let place = Place::new();
+    place.file("in.tsv", "b\t1\na\t2\nb\t3\n");
+    place.done(&["import", "db", "new", "in.tsv", "--compress"]);
+    assert_eq!(place.done(&["scan", "db", "new"]), "a\t2\nb\t3\n");
+    place.file("more.tsv", "a\t4\nc\t5\n");
+    place.done(&["import", "db", "new", "more.tsv"]);
+    assert_eq!(place.done(&["scan", "db", "new"]), "a\t4\nb\t3\nc\t5\n");
+    let stats = place.done(&["stats", "db"]);
+    assert!(
+        stats.contains("table `new`: 3 records, compressed\n"),
+        "{stats}"
+    );
+}
+
+#[test]
 fn what_is_scanned_can_be_imported() {
     let place = Place::new();
     let lines = "\\x00\\n\t\\t\\\\\nkey\t\ntwo words\tÄpfel\n";
@@ -183,9 +199,9 @@ fn the_log_of_a_sound_database_is_verified() {
     let place = with_vectors();
     place.done(&["put", "db", "letters", "a", "again"]);
     let report = place.done(&["wal", "verify", "db"]);
-    // Table, index, five records at once, one record.
+    // A load's beginning, its checkpoint and its end, an index, one record.
     assert!(
-        report.contains("4 commits, 0 of them large, in 2 openings for writing"),
+        report.contains("5 commits, 0 of them large, in 2 openings for writing"),
         "{report}"
     );
     assert!(report.contains("closed properly\nno damage\n"), "{report}");
@@ -251,10 +267,10 @@ fn verify_says_what_there_is_and_what_is_damaged() {
     let place = with_vectors();
     let whole = place.done(&["verify", "db"]);
     assert!(whole.ends_with("no damage\n"), "{whole}");
-    assert!(whole.contains("log: 3 commits in"), "{whole}");
+    assert!(whole.contains("log: 4 commits in"), "{whole}");
     let file = place.path("db").join("pages");
     let mut bytes = std::fs::read(&file).unwrap();
-    bytes[4096 + 40] ^= 1;
+    bytes[40] ^= 1;
     std::fs::write(&file, bytes).unwrap();
     let damaged = place.run(&["verify", "db"]);
     let said = String::from_utf8(damaged.stderr).unwrap();
@@ -269,7 +285,7 @@ fn what_was_backed_up_is_restored_and_nothing_is_written_over() {
     place.done(&["backup", "db", "copy"]);
     place.done(&["put", "db", "letters", "f", "sixth"]);
     let said = place.done(&["restore", "copy", "again"]);
-    assert_eq!(said, "restored to `again`: all up to commit 3\n");
+    assert_eq!(said, "restored to `again`: all up to commit 4\n");
     for copy in ["copy", "again"] {
         let scanned = place.done(&["scan", copy, "letters"]);
         assert_eq!(

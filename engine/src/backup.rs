@@ -136,6 +136,7 @@ fn write(reader: Reader<'_, Catalog>, disk: &dyn Disk) -> Result<Timestamp> {
     let work = base.work();
     for (number, table) in (0..).map(TableId).zip(&mut saved.tables) {
         if let Some(table) = table {
+            base.set_compressed(tree_of(number), table.options.compressed);
             table.root = copy_table(reader, number, &base, &work)?;
         }
     }
@@ -172,7 +173,7 @@ fn copy_table(
 }
 
 fn push(
-    builder: &mut Builder<'_, Work<'_>>,
+    builder: &mut Builder<&Work<'_>>,
     work: &Work<'_>,
     tree: &Tree,
     (key, record): (&[u8], &StoredRecord<'_>),

@@ -17,12 +17,17 @@
 //!    the log change nothing here; the greatest number that was noted is remembered.
 //! 6. What is being built belongs to this process alone and to no snapshot: it is a column that
 //!    commits are fed to, and becomes an index, or vanishes, with its builder.
+//! 7. A table that is being loaded has its number, and nothing else: no snapshot sees it, no commit
+//!    writes to it, and its name is another's to use where this process does not know of the load, which
+//!    then comes to nothing. With the end of the load it is live from that commit on.
+
+mod loads;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use vellum_base::{IndexId, TableId, Timestamp};
-use vellum_pages::tree::Root;
+use vellum_pages::tree::{Born, Root};
 use vellum_txn::{Column, Schema};
 
 use crate::argument::InvalidArgument;
@@ -32,6 +37,7 @@ use crate::index::{IndexEntry, Plugins};
 use crate::paged::Paged;
 use crate::saved::{Saved, SavedIndex, SavedTable};
 use crate::table::{Origin, Table};
+use crate::table_options::TableOptions;
 
 /// Where everything live is, and nothing that was dropped.
 const LAST: Timestamp = Timestamp(Timestamp::MAX.0 - 1);
@@ -71,6 +77,11 @@ pub(crate) struct TableEntry {
     pub(crate) name: Arc<str>,
     created_at: Timestamp,
     dropped_at: Timestamp,
+    /// Rule 7.
+    is_loading: bool,
+    /// The very commit that made it, once that is known.
+    born: Born,
+    options: TableOptions,
     indexes: Arc<[IndexEntry]>,
     /// Rule 6.
     building: Vec<Arc<Column>>,
@@ -120,6 +131,25 @@ impl Catalog {
         let entry = self.entry(id)?;
         let table = Table::new(id, entry.name.clone(), self.origin.clone());
         Some((table, entry.created_at))
+    }
+
+    /// Whether the table was dropped; one that is not known yet was not.
+    pub(crate) fn is_dropped(&self, table: TableId) -> bool {
+        let entry = self.entry(table);
+        entry.is_some_and(|entry| entry.dropped_at != Timestamp::MAX)
+    }
+
+    /// What tells the commit that made a table.
+    pub(crate) fn born(&self, table: TableId) -> Born {
+        let entry = self.entry(table);
+        entry.map(|entry| entry.born.clone()).unwrap_or_default()
+    }
+
+    /// What is chosen for a table.
+    pub(crate) fn options(&self, table: TableId) -> TableOptions {
+        self.entry(table)
+            .map(|entry| entry.options)
+            .unwrap_or_default()
     }
 
     /// The names of the tables at `at`, in ascending order.
@@ -236,16 +266,27 @@ impl Catalog {
 
     /// What a checkpoint keeps (rule 5), with the roots of the tables' trees.
     pub(crate) fn save(&self, root: impl Fn(TableId) -> Root) -> Saved {
-        self.save_at(LAST, root)
+        self.save_those(LAST, root, |entry| entry.is_at(LAST) || entry.is_loading)
     }
 
     /// [`Catalog::save`] of what a snapshot at `at` sees.
     pub(crate) fn save_at(&self, at: Timestamp, root: impl Fn(TableId) -> Root) -> Saved {
+        self.save_those(at, root, |entry| entry.is_at(at))
+    }
+
+    fn save_those(
+        &self,
+        at: Timestamp,
+        root: impl Fn(TableId) -> Root,
+        is_there: impl Fn(&TableEntry) -> bool,
+    ) -> Saved {
         let saved = (0..).map(TableId).zip(&self.tables);
         let saved = saved.map(|(id, entry)| {
-            entry.is_at(at).then(|| SavedTable {
+            is_there(entry).then(|| SavedTable {
                 name: entry.name.to_string(),
-                created_at: entry.created_at,
+                is_loading: entry.is_loading,
+                created_at: entry.made_at(),
+                options: entry.options,
                 root: root(id),
                 indexes: entry.save_indexes(at),
             })
@@ -267,10 +308,16 @@ impl Catalog {
                 continue;
             };
             let name: Arc<str> = table.name.as_str().into();
+            if table.is_loading {
+                self.tables.push(TableEntry::loading(name, table.options));
+                continue;
+            }
             if self.names.insert(name.clone(), id).is_some() {
                 return Err("two tables have the same name");
             }
             let mut entry = TableEntry::new(name, table.created_at);
+            entry.born = Born::at(table.created_at);
+            entry.options = table.options;
             let indexes = table.indexes.iter().map(|index| {
                 let definition = index.definition.clone();
                 IndexEntry::of_log(index.id, definition, &self.plugins).made_at(index.created_at)
@@ -317,7 +364,18 @@ impl Catalog {
     ) -> Result<Self, ChangeError> {
         let mut next = self.begin_change(at, settled);
         match change {
-            Change::CreateTable { table, name } => next.create_table(table, &name, at)?,
+            Change::CreateTable {
+                table,
+                name,
+                options,
+            } => next.create_table(table, &name, options, at)?,
+            Change::BeginLoad {
+                table,
+                name,
+                options,
+            } => next.begin_load(table, &name, options)?,
+            Change::FinishLoad { table } => next.finish_load(table, at)?,
+            Change::SetOptions { table, options } => next.live(table)?.options = options,
             Change::DropTable { table } => next.drop_table(table, at)?,
             Change::CreateIndex {
                 index,
@@ -372,16 +430,23 @@ impl Catalog {
         &mut self,
         table: TableId,
         name: &str,
+        options: TableOptions,
         at: Timestamp,
     ) -> Result<(), &'static str> {
-        if table != self.next_table() || table.0 == u32::MAX {
-            return Err("a table's number is out of order");
-        }
+        self.check_next(table)?;
         let name: Arc<str> = name.into();
         if self.names.insert(name.clone(), table).is_some() {
             return Err("two tables have the same name");
         }
-        self.tables.push(TableEntry::new(name, at));
+        let entry = TableEntry::new(name, at);
+        self.tables.push(TableEntry { options, ..entry });
+        Ok(())
+    }
+
+    fn check_next(&self, table: TableId) -> Result<(), &'static str> {
+        if table != self.next_table() || table.0 == u32::MAX {
+            return Err("a table's number is out of order");
+        }
         Ok(())
     }
 
@@ -480,9 +545,20 @@ impl TableEntry {
             name,
             created_at,
             dropped_at: Timestamp::MAX,
+            is_loading: false,
+            born: Born::default(),
+            options: TableOptions::new(),
             indexes: Arc::default(),
             building: Vec::new(),
             columns: Arc::default(),
+        }
+    }
+
+    /// When it was made, as exactly as is known; zero: not yet.
+    fn made_at(&self) -> Timestamp {
+        match self.is_loading {
+            true => Timestamp::ZERO,
+            false => self.born.get().unwrap_or(self.created_at),
         }
     }
 
@@ -492,7 +568,7 @@ impl TableEntry {
     }
 
     fn is_live(&self) -> bool {
-        self.dropped_at == Timestamp::MAX
+        self.dropped_at == Timestamp::MAX && !self.is_loading
     }
 
     fn feed(&mut self) {
@@ -511,6 +587,13 @@ impl Schema for Catalog {
 
     fn is_open(&self, table: TableId) -> bool {
         self.entry(table).is_some_and(TableEntry::is_live)
+    }
+
+    fn committed(&self, at: Timestamp) {
+        let live = self.tables.iter().filter(|entry| entry.is_live());
+        for entry in live.filter(|entry| entry.born.get().is_none()) {
+            entry.born.set(at);
+        }
     }
 
     fn columns(&self, table: TableId) -> &[Arc<Column>] {
@@ -544,6 +627,7 @@ mod tests {
         let change = Change::CreateTable {
             table: catalog.next_table(),
             name: name.into(),
+            options: TableOptions::new(),
         };
         apply(catalog, change, at, 0).unwrap()
     }
@@ -577,6 +661,7 @@ mod tests {
         let change = Change::CreateTable {
             table: dropped.next_table(),
             name: "t".into(),
+            options: TableOptions::new(),
         };
         let again = apply(&dropped, change, 30, 20).unwrap();
         let (new, _) = again.find("t").unwrap();
@@ -596,16 +681,24 @@ mod tests {
             Change::CreateTable {
                 table: TableId(0),
                 name: "u".into(),
+                options: TableOptions::new(),
             },
             Change::CreateTable {
                 table: TableId(7),
                 name: "u".into(),
+                options: TableOptions::new(),
             },
             Change::CreateTable {
                 table: TableId(1),
                 name: "t".into(),
+                options: TableOptions::new(),
             },
             Change::DropTable { table: TableId(1) },
+            Change::FinishLoad { table: TableId(0) },
+            Change::SetOptions {
+                table: TableId(1),
+                options: TableOptions::new(),
+            },
             Change::DropIndex {
                 index: IndexId(0),
                 table: TableId(0),

@@ -5,16 +5,20 @@
 //!
 //! ```text
 //! change       := tag:u8 body
-//! 1 create table  := table name
+//! 1 create table  := table name options
 //! 2 drop table    := table
 //! 3 create index  := index table column kind dimension metric:u8 element:u8
 //! 4 drop index    := index table
 //! 5 checkpoint    := number
+//! 6 begin load    := table name options
+//! 7 finish load   := table
+//! 8 options       := table options
 //! ```
 //!
 //! `kind` names the plugin. Metrics: 0 L2, 1 cosine, 2 inner product. Elements: 0 f32. A change
 //! says nothing of when: it takes the timestamp of its commit. 5 changes nothing: it says that a
-//! checkpoint of the pages is durable, so that an older one is told from it.
+//! checkpoint of the pages is durable, so that an older one is told from it. 6 uses a number up; the table
+//! is there from 7 on ([`crate::load`]).
 //!
 //! Rules:
 //! 1. Decoding never panics, never allocates more than the input has, and takes the whole input:
@@ -27,11 +31,16 @@ use vellum_base::{
 };
 use vellum_index::{ElementType, IndexSpec, Metric};
 
+use crate::table_options::TableOptions;
+
 const CREATE_TABLE: u8 = 1;
 const DROP_TABLE: u8 = 2;
 const CREATE_INDEX: u8 = 3;
 const DROP_INDEX: u8 = 4;
 const CHECKPOINT: u8 = 5;
+const BEGIN_LOAD: u8 = 6;
+const FINISH_LOAD: u8 = 7;
+const SET_OPTIONS: u8 = 8;
 
 /// One change of the catalog.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +48,7 @@ pub(crate) enum Change {
     CreateTable {
         table: TableId,
         name: String,
+        options: TableOptions,
     },
     DropTable {
         table: TableId,
@@ -56,6 +66,20 @@ pub(crate) enum Change {
     Checkpoint {
         sequence: u64,
     },
+    /// A table of this number and name will be loaded.
+    BeginLoad {
+        table: TableId,
+        name: String,
+        options: TableOptions,
+    },
+    /// It is loaded.
+    FinishLoad {
+        table: TableId,
+    },
+    SetOptions {
+        table: TableId,
+        options: TableOptions,
+    },
 }
 
 /// What an index is, as the log keeps it.
@@ -69,10 +93,13 @@ impl Change {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(64);
         match self {
-            Self::CreateTable { table, name } => {
+            Self::CreateTable {
+                table,
+                name,
+                options,
+            } => {
                 put_u8(&mut out, CREATE_TABLE);
-                put_varint(&mut out, u64::from(table.0));
-                put_bytes(&mut out, name.as_bytes());
+                put_named(&mut out, *table, name, *options);
             }
             Self::DropTable { table } => {
                 put_u8(&mut out, DROP_TABLE);
@@ -97,6 +124,23 @@ impl Change {
                 put_u8(&mut out, CHECKPOINT);
                 put_varint(&mut out, *sequence);
             }
+            Self::BeginLoad {
+                table,
+                name,
+                options,
+            } => {
+                put_u8(&mut out, BEGIN_LOAD);
+                put_named(&mut out, *table, name, *options);
+            }
+            Self::FinishLoad { table } => {
+                put_u8(&mut out, FINISH_LOAD);
+                put_varint(&mut out, u64::from(table.0));
+            }
+            Self::SetOptions { table, options } => {
+                put_u8(&mut out, SET_OPTIONS);
+                put_varint(&mut out, u64::from(table.0));
+                options.encode(&mut out);
+            }
         }
         out
     }
@@ -106,10 +150,11 @@ impl Change {
         let unknown = input.error("kind of a catalog change");
         let change = match input.u8("kind of a catalog change")? {
             CREATE_TABLE => {
-                let table = TableId(number(&mut input, "table number")?);
+                let (table, name, options) = named(&mut input)?;
                 Self::CreateTable {
                     table,
-                    name: text(&mut input, "table name")?,
+                    name,
+                    options,
                 }
             }
             DROP_TABLE => Self::DropTable {
@@ -133,6 +178,21 @@ impl Change {
             }
             CHECKPOINT => Self::Checkpoint {
                 sequence: input.varint("checkpoint number")?,
+            },
+            BEGIN_LOAD => {
+                let (table, name, options) = named(&mut input)?;
+                Self::BeginLoad {
+                    table,
+                    name,
+                    options,
+                }
+            }
+            FINISH_LOAD => Self::FinishLoad {
+                table: TableId(number(&mut input, "table number")?),
+            },
+            SET_OPTIONS => Self::SetOptions {
+                table: TableId(number(&mut input, "table number")?),
+                options: TableOptions::decode(&mut input)?,
             },
             _ => return Err(unknown),
         };
@@ -201,6 +261,18 @@ fn element_code(element: ElementType) -> Option<u8> {
         .map(|place| place as u8)
 }
 
+fn put_named(out: &mut Vec<u8>, table: TableId, name: &str, options: TableOptions) {
+    put_varint(out, u64::from(table.0));
+    put_bytes(out, name.as_bytes());
+    options.encode(out);
+}
+
+fn named(input: &mut Decoder<'_>) -> Result<(TableId, String, TableOptions), DecodeError> {
+    let table = TableId(number(input, "table number")?);
+    let name = text(input, "table name")?;
+    Ok((table, name, TableOptions::decode(input)?))
+}
+
 fn number(input: &mut Decoder<'_>, what: &'static str) -> Result<u32, DecodeError> {
     let error = input.error(what);
     u32::try_from(input.varint(what)?).map_err(|_| error)
@@ -228,10 +300,12 @@ mod tests {
             Change::CreateTable {
                 table: TableId(0),
                 name: "items".into(),
+                options: TableOptions::new().compressed(true),
             },
             Change::CreateTable {
                 table: TableId(u32::MAX),
                 name: "é".repeat(127),
+                options: TableOptions::new(),
             },
             Change::DropTable {
                 table: TableId(300),
@@ -246,6 +320,18 @@ mod tests {
                 table: TableId(1),
             },
             Change::Checkpoint { sequence: 1 << 40 },
+            Change::BeginLoad {
+                table: TableId(129),
+                name: "loaded".into(),
+                options: TableOptions::new(),
+            },
+            Change::FinishLoad {
+                table: TableId(129),
+            },
+            Change::SetOptions {
+                table: TableId(1),
+                options: TableOptions::new().compressed(true),
+            },
         ]
     }
 

@@ -9,12 +9,14 @@ use vellum_txn::Durability;
 use crate::error::{Error, Result};
 use crate::handle::CommitHandle;
 use crate::index::{IndexInfo, NewIndex};
+use crate::load::BulkLoad;
 use crate::options::Options;
 use crate::read::ReadTransaction;
 use crate::schema;
 use crate::shared::{Handle, Shared};
 use crate::stats::Stats;
 use crate::table::Table;
+use crate::table_options::TableOptions;
 use crate::transaction::Transaction;
 
 /// An open database. Clone it to share it; it may be used from any number of threads.
@@ -150,10 +152,55 @@ impl Database {
     /// see it.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`], [`Error::Closed`]; where it had to be made, [`Error::ReadOnly`]
-    /// and what [`Transaction::commit`] returns.
+    /// [`Error::InvalidArgument`], [`Error::TableLoading`], [`Error::Closed`]; where it had to be made,
+    /// [`Error::ReadOnly`] and what [`Transaction::commit`] returns.
     pub fn table(&self, name: &str) -> Result<Table> {
-        schema::table(&self.handle, name)
+        schema::table(&self.handle, name, TableOptions::new())
+    }
+
+    /// [`Database::table`], with options where it is made. One that stands keeps its own.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn table_with(&self, name: &str, options: TableOptions) -> Result<Table> {
+        schema::table(&self.handle, name, options)
+    }
+
+    /// What is chosen for a table.
+    ///
+    /// # Errors
+    /// [`Error::TableDropped`], [`Error::Closed`].
+    pub fn table_options(&self, table: &Table) -> Result<TableOptions> {
+        schema::options(&self.handle, table)
+    }
+
+    /// Chooses anew for a table, in a commit of its own. What is written from then on is kept so; what
+    /// stands stays as it is until it is written again.
+    ///
+    /// # Errors
+    /// [`Error::TableDropped`], [`Error::ReadOnly`], [`Error::Closed`]; what
+    /// [`Transaction::commit`] returns.
+    pub fn set_table_options(&self, table: &Table, options: TableOptions) -> Result<()> {
+        schema::set_options(&self.handle, table, options)
+    }
+
+    /// Begins to load a new table of this name: by far the fastest way to bring many records in, sorted or
+    /// not. See [`BulkLoad`].
+    ///
+    /// # Errors
+    /// [`Error::TableExists`], [`Error::TableLoading`], [`Error::InvalidArgument`],
+    /// [`Error::OutOfMemory`], [`Error::ReadOnly`], [`Error::Closed`]; what
+    /// [`Transaction::commit`] returns.
+    pub fn bulk_load(&self, name: &str) -> Result<BulkLoad> {
+        BulkLoad::begin(&self.handle, name, TableOptions::new())
+    }
+
+    /// [`Database::bulk_load`], of a table with options.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn bulk_load_with(&self, name: &str, options: TableOptions) -> Result<BulkLoad> {
+        BulkLoad::begin(&self.handle, name, options)
     }
 
     /// The table of this name. Never makes one.

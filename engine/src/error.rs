@@ -90,6 +90,22 @@ pub enum Error {
         table: String,
     },
 
+    /// A bulk load makes a table, and there is one of this name. Fix the call: choose another name, drop
+    /// that table first, or write to it in transactions.
+    #[error("there is a table `{table}` already: a bulk load makes a new one")]
+    TableExists {
+        /// The name that was asked for.
+        table: String,
+    },
+
+    /// A table of this name is being loaded; it is there when the load was finished. Fix the call: wait
+    /// for that, or choose another name.
+    #[error("a table `{table}` is being loaded, and not there yet")]
+    TableLoading {
+        /// The name that was asked for.
+        table: String,
+    },
+
     /// The table has no index on this column. Fix the call.
     #[error("table `{table}` has no index on `{column}`")]
     UnknownIndex {
@@ -256,6 +272,8 @@ impl Error {
             Self::InvalidArgument(_)
             | Self::UnknownTable { .. }
             | Self::TableDropped { .. }
+            | Self::TableExists { .. }
+            | Self::TableLoading { .. }
             | Self::UnknownIndex { .. }
             | Self::IndexExists { .. }
             | Self::VersionMismatch { .. }

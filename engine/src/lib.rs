@@ -10,7 +10,8 @@
 //! | [`Database`], [`Options`] | opening, tables, indexes |
 //! | [`ReadTransaction`] | a snapshot, and what can be asked of it |
 //! | [`Transaction`], [`CommitHandle`], [`Durability`] | writing |
-//! | [`Table`], [`Record`], [`Key`], [`Value`] | what is stored |
+//! | [`BulkLoad`] | a whole table at once |
+//! | [`Table`], [`TableOptions`], [`Record`], [`Key`], [`Value`] | what is stored |
 //! | [`Search`], [`Exact`], [`Metric`] | vectors |
 //! | [`VerifyReport`] | whether what is on the disk is whole |
 //! | [`Error`], [`Remedy`] | what can go wrong, and what to do |
@@ -29,6 +30,7 @@ mod fill;
 mod handle;
 mod hit;
 mod index;
+mod load;
 mod log;
 mod merging;
 mod options;
@@ -47,6 +49,7 @@ mod search;
 mod shared;
 mod stats;
 mod table;
+mod table_options;
 mod transact;
 mod transaction;
 mod verify;
@@ -58,6 +61,7 @@ pub use error::{Error, Remedy, Result};
 pub use handle::CommitHandle;
 pub use hit::{Hit, Hits};
 pub use index::{Exact, IndexInfo, NewIndex};
+pub use load::BulkLoad;
 pub use options::Options;
 pub use quoted::QuotedKey;
 pub use range::Range;
@@ -67,6 +71,7 @@ pub use scope::Row;
 pub use search::Search;
 pub use stats::{LogStats, PageStats, Stats};
 pub use table::Table;
+pub use table_options::TableOptions;
 pub use transaction::Transaction;
 pub use vellum_base::{
     Corruption, KEY_BYTES_MAX, NAME_BYTES_MAX, Timestamp, VALUE_BYTES_MAX, VECTOR_DIMENSION_MAX,

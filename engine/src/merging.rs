@@ -4,7 +4,8 @@
 //!
 //! 1. A merge takes all sealed generations that may be merged, each key's newest version once, and
 //!    makes one epoch of the base of them; only whole epochs are ever seen [13].
-//! 2. Trees of tables that were dropped at the epoch's end are given up with it.
+//! 2. Trees of tables that were dropped at the epoch's end are given up with it. One that was loaded
+//!    and is in no catalog of its time yet is not dropped ([`crate::load`]).
 //! 3. An epoch carries what a checkpoint of it keeps: the catalog at its end, the roots, and where the
 //!    log goes on.
 //! 4. A checkpoint comes after the log is durable to its end, and before its number is in the log, as
@@ -28,7 +29,9 @@ use vellum_pages::tree::node::{Body, Update, must_be_large};
 use vellum_pages::tree::{Root, Tree};
 use vellum_sync::clock;
 use vellum_sync::thread::{Builder, JoinHandle};
-use vellum_txn::{CommitLog, Durability, LogError, SchemaError, Sealed, Store, Version, Wake};
+use vellum_txn::{
+    CommitLog, Durability, LogError, Merging, SchemaError, Sealed, Store, Version, Wake,
+};
 
 use crate::catalog::Catalog;
 use crate::change::Change;
@@ -87,8 +90,11 @@ impl Merger {
 
     /// Makes a checkpoint of the present base, unless it is that of the last one.
     fn write(&self) -> Result<()> {
-        // Rule 4.
-        let _turn = self.store.merging();
+        self.write_in(&self.store.merging())
+    }
+
+    /// The same, in a turn that the caller has (rule 4).
+    pub(crate) fn write_in(&self, _turn: &Merging<'_, Catalog>) -> Result<()> {
         let base = self.store.base();
         let pages = base.pages();
         let (_, durable, _, _) = pages.store().durable();
@@ -136,6 +142,12 @@ impl Merger {
 
     /// Merges all that was committed so far, and makes a checkpoint of it.
     pub(crate) fn checkpoint(&self) -> Result<()> {
+        self.merge_all()?;
+        self.write()
+    }
+
+    /// Merges all that was committed so far.
+    pub(crate) fn merge_all(&self) -> Result<()> {
         // Rule 5.
         self.settle_sealed()?;
         self.merge()?;
@@ -144,7 +156,7 @@ impl Merger {
             .map_err(|error| Error::OutOfMemory(error.to_string()))?;
         self.settle_sealed()?;
         self.merge()?;
-        self.write()
+        Ok(())
     }
 
     /// Starts the thread (rule 6).
@@ -250,6 +262,10 @@ fn merge_tables(
         if !is_live(table) {
             continue;
         }
+        let options = newest.schema().options(table);
+        before
+            .pages()
+            .set_compressed(tree_of(table), options.compressed);
         let place = table.0 as usize;
         if trees.len() <= place {
             trees.resize(place + 1, None);
@@ -262,7 +278,7 @@ fn merge_tables(
         trees[place] = Some(TableTree { root, ..tree });
     }
     for (place, tree) in trees.iter_mut().enumerate() {
-        if !is_live(TableId(place as u32))
+        if newest.schema().is_dropped(TableId(place as u32))
             && let Some(gone) = tree.take()
         {
             let dropped = work.drop_tree(&gone.tree, &gone.root);

@@ -152,10 +152,11 @@ fn assemble(
     let catalog = Catalog::new(origin.clone(), plugins).restore(&saved);
     let catalog = catalog.map_err(damaged)?;
     let mut trees = Vec::new();
-    for (table, saved) in saved.live() {
+    for (table, saved) in saved.present() {
+        pages.set_compressed(tree_of(table), saved.options.compressed);
         trees.resize(table.0 as usize + 1, None);
         trees[table.0 as usize] = Some(TableTree {
-            tree: pages.tree(tree_of(table)),
+            tree: pages.tree(tree_of(table)).born(catalog.born(table)),
             root: saved.root,
         });
     }
@@ -189,8 +190,14 @@ fn assemble(
     })
 }
 
-/// Nobody had the database so far.
+/// Nobody had the database so far: what was being loaded when it ended has come to nothing (rule 5 of
+/// [`crate::load`]).
 fn finish(mut shared: Shared, options: &Options) -> Result<Database> {
+    let is_loading = ByStore(&shared.store).look(Catalog::has_loads);
+    if is_loading {
+        let ended = |catalog: &Catalog| Ok::<_, Error>(catalog.without_load(None));
+        shared.store.amend_schema(ended)?;
+    }
     if options.background && !options.read_only {
         let merger = shared.merger.clone();
         shared.thread = Some(merger.start(SEALED_MAX)?);
@@ -224,8 +231,7 @@ pub(crate) fn blame(error: Error, sequence: u64, broken_superblock: Option<u64>)
 
 /// The log tells of every checkpoint that was made [9].
 fn check_noted(shared: &Shared, found: u64) -> Result<()> {
-    let snapshot = vellum_txn::Snapshot::begin(ByStore(&shared.store));
-    let noted = snapshot.reader().schema().noted_checkpoint();
+    let noted = ByStore(&shared.store).look(Catalog::noted_checkpoint);
     if noted <= found {
         return Ok(());
     }
@@ -243,6 +249,12 @@ fn check_noted(shared: &Shared, found: u64) -> Result<()> {
 /// The store, before anybody has a handle of it.
 #[derive(Clone, Copy)]
 struct ByStore<'a>(&'a Store<Catalog>);
+
+impl ByStore<'_> {
+    fn look<T>(self, look: impl FnOnce(&Catalog) -> T) -> T {
+        look(vellum_txn::Snapshot::begin(self).reader().schema())
+    }
+}
 
 impl Owner<Catalog> for ByStore<'_> {
     fn store(&self) -> &Store<Catalog> {

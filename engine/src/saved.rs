@@ -2,7 +2,8 @@
 //!
 //! 1. Everything that a later opening needs and the log no longer has: the numbers that were handed
 //!    out, the names and indexes of the live tables, the roots of their trees.
-//! 2. What was dropped is a gap: its number stays used. What is being built is not saved.
+//! 2. What was dropped is a gap: its number stays used. What is being built is not saved. A table that is
+//!    being loaded is, since its root may be there already ([`crate::load`]).
 //! 3. What is read back is held to the same limits as at the public interface.
 
 use vellum_base::{DecodeError, Decoder, IndexId, TableId, Timestamp, put_u8, put_varint};
@@ -10,18 +11,23 @@ use vellum_pages::PageRef;
 use vellum_pages::tree::Root;
 
 use crate::change::{Definition, text};
+use crate::table_options::TableOptions;
 
 const DROPPED: u8 = 0;
 const LIVE: u8 = 1;
+const LOADING: u8 = 2;
 
 /// Pages of a tree lie on no more levels; see `vellum_pages::tree`.
 const LEVELS_MAX: u64 = 32;
 
-/// A live table.
+/// A table that is live or being loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SavedTable {
     pub(crate) name: String,
+    pub(crate) is_loading: bool,
+    /// Of one that is being loaded, zero.
     pub(crate) created_at: Timestamp,
+    pub(crate) options: TableOptions,
     pub(crate) root: Root,
     pub(crate) indexes: Vec<SavedIndex>,
 }
@@ -51,7 +57,7 @@ impl Saved {
             match table {
                 None => put_u8(&mut out, DROPPED),
                 Some(table) => {
-                    put_u8(&mut out, LIVE);
+                    put_u8(&mut out, if table.is_loading { LOADING } else { LIVE });
                     table.encode(&mut out);
                 }
             }
@@ -76,7 +82,7 @@ impl Saved {
             let wrong = input.error("state of a table");
             let table = match input.u8("state of a table")? {
                 DROPPED => None,
-                LIVE => Some(SavedTable::decode(&mut input)?),
+                state @ (LIVE | LOADING) => Some(SavedTable::decode(&mut input, state == LOADING)?),
                 _ => return Err(wrong),
             };
             saved.tables.push(table);
@@ -88,8 +94,8 @@ impl Saved {
         }
     }
 
-    /// The live tables with their numbers.
-    pub(crate) fn live(&self) -> impl Iterator<Item = (TableId, &SavedTable)> {
+    /// The tables that were not dropped, with their numbers.
+    pub(crate) fn present(&self) -> impl Iterator<Item = (TableId, &SavedTable)> {
         let numbered = (0..).map(TableId).zip(&self.tables);
         numbered.filter_map(|(id, table)| Some((id, table.as_ref()?)))
     }
@@ -99,6 +105,7 @@ impl SavedTable {
     fn encode(&self, out: &mut Vec<u8>) {
         vellum_base::put_bytes(out, self.name.as_bytes());
         put_varint(out, self.created_at.0);
+        self.options.encode(out);
         let (place, level) = self
             .root
             .top
@@ -114,9 +121,10 @@ impl SavedTable {
         }
     }
 
-    fn decode(input: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+    fn decode(input: &mut Decoder<'_>, is_loading: bool) -> Result<Self, DecodeError> {
         let name = text(input, "table name")?;
         let created_at = Timestamp(input.varint("when a table was made")?);
+        let options = TableOptions::decode(input)?;
         let wrong = input.error("root of a table");
         let place = input.varint("root of a table")?;
         let level = input.u8("level of a root")?;
@@ -141,7 +149,9 @@ impl SavedTable {
         }
         Ok(Self {
             name,
+            is_loading,
             created_at,
+            options,
             root: Root { top, records },
             indexes,
         })
@@ -171,14 +181,21 @@ mod tests {
         let table = |name: &str, top: Option<(PageRef, u8)>| {
             Some(SavedTable {
                 name: name.into(),
+                is_loading: name == "b",
                 created_at: Timestamp(7),
+                options: TableOptions::new().compressed(name == "a"),
                 root: Root { top, records: 300 },
                 indexes: vec![index.clone()],
             })
         };
         let at = PageRef::new(1 << 39, 2).unwrap();
         Saved {
-            tables: vec![table("a", Some((at, 2))), None, table("é", None)],
+            tables: vec![
+                table("a", Some((at, 2))),
+                None,
+                table("b", Some((at, 1))),
+                table("é", None),
+            ],
             next_index: 4,
         }
     }

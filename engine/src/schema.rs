@@ -27,6 +27,7 @@ use crate::error::{Error, Result};
 use crate::index::{IndexEntry, NewIndex};
 use crate::shared::Handle;
 use crate::table::Table;
+use crate::table_options::TableOptions;
 
 /// Why a change was not made.
 enum Refusal {
@@ -45,7 +46,7 @@ impl From<ChangeError> for Refusal {
 }
 
 /// Looks at the present catalog.
-fn look<T>(handle: &Arc<Handle>, look: impl FnOnce(&Catalog) -> T) -> T {
+pub(crate) fn look<T>(handle: &Arc<Handle>, look: impl FnOnce(&Catalog) -> T) -> T {
     look(Snapshot::begin(handle.clone()).reader().schema())
 }
 
@@ -63,26 +64,26 @@ fn ask<T>(handle: &Arc<Handle>, ask: impl FnOnce(&Catalog) -> Result<T>) -> Resu
     look(handle, ask).map_err(|error| once_settled(handle, error))
 }
 
-/// Commits `change`, whose catalog `make` makes. `false`: overtaken.
+/// Commits `change`, whose catalog `make` makes; returns when that was. `None`: overtaken.
 fn commit(
     handle: &Arc<Handle>,
     change: &Change,
     make: impl FnOnce(Reader<'_, Catalog>, Timestamp) -> Result<Catalog, Refusal>,
-) -> Result<bool> {
+) -> Result<Option<Timestamp>> {
     let shared = handle.shared();
     match shared
         .store
         .change_schema(&change.encode(), shared.durability, make)
     {
-        Ok(_) => Ok(true),
-        Err(SchemaError::Refused(Refusal::Overtaken)) => Ok(false),
+        Ok(at) => Ok(Some(at)),
+        Err(SchemaError::Refused(Refusal::Overtaken)) => Ok(None),
         Err(SchemaError::Refused(Refusal::Error(error))) => Err(error),
         Err(SchemaError::Commit(error)) => Err(Error::from_commit(error, handle)),
     }
 }
 
 /// Commits a change that needs nothing but the catalog.
-fn commit_plain(handle: &Arc<Handle>, change: &Change) -> Result<bool> {
+pub(crate) fn commit_plain(handle: &Arc<Handle>, change: &Change) -> Result<Option<Timestamp>> {
     let settled = handle.shared().store.settled();
     commit(handle, change, |reader, at| {
         Ok(reader
@@ -91,33 +92,48 @@ fn commit_plain(handle: &Arc<Handle>, change: &Change) -> Result<bool> {
     })
 }
 
-fn find(handle: &Arc<Handle>, name: &str) -> Result<Result<Table, TableId>> {
+fn find(handle: &Arc<Handle>, name: &str) -> Result<Found> {
     check_name(name)?;
     handle.shared().check_open()?;
     match look(handle, |catalog| {
-        catalog.find(name).ok_or(catalog.next_table())
+        let found = catalog.find(name);
+        found.ok_or((catalog.next_table(), catalog.is_loading(name)))
     }) {
         Ok((table, made_at)) => {
             // Rule 2.
             handle.shared().wait_settled(made_at)?;
-            Ok(Ok(table))
+            Ok(Found::Table(table))
         }
-        Err(next) => Ok(Err(next)),
+        Err((_, true)) => Ok(Found::Loading),
+        Err((next, false)) => Ok(Found::Nothing(next)),
     }
 }
 
-pub(crate) fn open_table(handle: &Arc<Handle>, name: &str) -> Result<Table> {
-    find(handle, name)?.map_err(|_| {
-        let name = name.to_owned();
-        once_settled(handle, Error::UnknownTable { name })
-    })
+/// What has a name.
+enum Found {
+    Table(Table),
+    /// A table that is not there yet.
+    Loading,
+    /// None; the number that the next table will have.
+    Nothing(TableId),
 }
 
-pub(crate) fn table(handle: &Arc<Handle>, name: &str) -> Result<Table> {
+pub(crate) fn open_table(handle: &Arc<Handle>, name: &str) -> Result<Table> {
+    match find(handle, name)? {
+        Found::Table(table) => Ok(table),
+        Found::Loading | Found::Nothing(_) => {
+            let name = name.to_owned();
+            Err(once_settled(handle, Error::UnknownTable { name }))
+        }
+    }
+}
+
+pub(crate) fn table(handle: &Arc<Handle>, name: &str, options: TableOptions) -> Result<Table> {
     loop {
         let table = match find(handle, name)? {
-            Ok(table) => return Ok(table),
-            Err(next) => next,
+            Found::Table(table) => return Ok(table),
+            Found::Loading => return Err(loading(name)),
+            Found::Nothing(next) => next,
         };
         handle.shared().check_writable()?;
         commit_plain(
@@ -125,16 +141,71 @@ pub(crate) fn table(handle: &Arc<Handle>, name: &str) -> Result<Table> {
             &Change::CreateTable {
                 table,
                 name: name.to_owned(),
+                options,
             },
         )?;
     }
+}
+
+fn loading(name: &str) -> Error {
+    let table = name.to_owned();
+    Error::TableLoading { table }
+}
+
+/// Begins a load; returns the table's number, and when that was.
+pub(crate) fn begin_load(
+    handle: &Arc<Handle>,
+    name: &str,
+    options: TableOptions,
+) -> Result<(TableId, Timestamp)> {
+    loop {
+        let table = match find(handle, name)? {
+            Found::Table(_) => {
+                let table = name.to_owned();
+                return Err(once_settled(handle, Error::TableExists { table }));
+            }
+            Found::Loading => return Err(loading(name)),
+            Found::Nothing(next) => next,
+        };
+        handle.shared().check_writable()?;
+        let change = Change::BeginLoad {
+            table,
+            name: name.to_owned(),
+            options,
+        };
+        if let Some(at) = commit_plain(handle, &change)? {
+            return Ok((table, at));
+        }
+    }
+}
+
+pub(crate) fn set_options(
+    handle: &Arc<Handle>,
+    table: &Table,
+    options: TableOptions,
+) -> Result<()> {
+    loop {
+        handle.shared().check_writable()?;
+        let table = ask(handle, |catalog| catalog.check_live(table))?;
+        if commit_plain(handle, &Change::SetOptions { table, options })?.is_some() {
+            return Ok(());
+        }
+    }
+}
+
+pub(crate) fn options(handle: &Arc<Handle>, table: &Table) -> Result<TableOptions> {
+    handle.shared().check_open()?;
+    ask(handle, |catalog| {
+        let table = catalog.check_live(table)?;
+        Ok(catalog.options(table))
+    })
 }
 
 pub(crate) fn drop_table(handle: &Arc<Handle>, table: &Table) -> Result<()> {
     loop {
         handle.shared().check_writable()?;
         let id = ask(handle, |catalog| catalog.check_live(table))?;
-        if commit_plain(handle, &Change::DropTable { table: id })? {
+        if commit_plain(handle, &Change::DropTable { table: id })?.is_some() {
             return Ok(());
         }
     }
@@ -156,7 +227,9 @@ pub(crate) fn drop_index(handle: &Arc<Handle>, table: &Table, column: &str) -> R
                 index,
                 table: table.id(),
             },
-        )? {
+        )?
+        .is_some()
+        {
             return Ok(());
         }
     }
@@ -224,12 +297,13 @@ pub(crate) fn commit_index(
         definition: (*entry.definition).clone(),
     };
     let settled = handle.shared().store.settled();
-    commit(handle, &change, |reader, at| {
+    let committed = commit(handle, &change, |reader, at| {
         let mut next = reader.schema().begin_change(at, settled);
         next.create_index(table, entry.made_at(at))
             .map_err(|_| Refusal::Overtaken)?;
         Ok(next)
-    })
+    })?;
+    Ok(committed.is_some())
 }
 
 impl Error {

@@ -277,15 +277,17 @@ fn decode(meta: &[u8], report: &mut VerifyReport) -> Option<Saved> {
 }
 
 fn roots(saved: &Saved) -> Vec<(TreeId, Root)> {
-    let live = saved.live();
-    live.map(|(table, saved)| (tree_of(table), saved.root))
+    let there = saved.present();
+    let there = there.filter(|(_, table)| !table.is_loading || table.root.top.is_some());
+    there
+        .map(|(table, saved)| (tree_of(table), saved.root))
         .collect()
 }
 
 /// What was found in trees; replaces what was found of other states of them.
 fn take(report: &mut VerifyReport, saved: &Saved, found: &PageReport) {
     let names: BTreeMap<TreeId, &str> = saved
-        .live()
+        .present()
         .map(|(table, saved)| (tree_of(table), &*saved.name))
         .collect();
     for lost in &found.damage {

@@ -60,6 +60,8 @@ fn the_document_states_the_remedies_that_errors_have() {
         ("NotInSnapshot", Error::NotInSnapshot { what: "t".into() }),
         ("UnknownTable", Error::UnknownTable { name: "t".into() }),
         ("TableDropped", Error::TableDropped { table: "t".into() }),
+        ("TableExists", Error::TableExists { table: "t".into() }),
+        ("TableLoading", Error::TableLoading { table: "t".into() }),
         ("DiskFull", Error::DiskFull("d".into())),
         ("OutOfMemory", Error::OutOfMemory("d".into())),
         ("Closed", Error::Closed),

@@ -1,7 +1,8 @@
 //! What may be sent to and shared between threads: checked by the compiler.
 
 use vellum::{
-    CommitHandle, Database, Error, Hits, Options, Range, ReadTransaction, Stats, Table, Transaction,
+    BulkLoad, CommitHandle, Database, Error, Hits, Options, Range, ReadTransaction, Stats, Table,
+    Transaction,
 };
 
 fn is_send<T: Send>() {}
@@ -21,6 +22,7 @@ fn handles_and_snapshots_are_send_and_sync() {
 
 #[test]
 fn transactions_and_what_they_return_may_be_sent() {
+    is_send::<BulkLoad>();
     is_send::<Transaction>();
     is_send::<Range<'_>>();
     is_send::<Hits<'_>>();
@@ -29,6 +31,7 @@ fn transactions_and_what_they_return_may_be_sent() {
 #[test]
 fn transactions_keep_what_they_need() {
     outlives_everything::<ReadTransaction>();
+    outlives_everything::<BulkLoad>();
     outlives_everything::<Transaction>();
     outlives_everything::<CommitHandle>();
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use vellum_base::TableId;
+use vellum_base::{TableId, Timestamp};
 
 use crate::rows::Column;
 
@@ -15,6 +15,12 @@ pub trait Schema: Send + Sync + 'static {
 
     /// Whether commits may write to `table`.
     fn is_open(&self, table: TableId) -> bool;
+
+    /// The change that made it was committed at `at`; nobody has seen it yet. For what must know the
+    /// very timestamp.
+    fn committed(&self, at: Timestamp) {
+        let _ = at;
+    }
 
     /// The indexed vector columns of `table`; commits append a row for each vector named so.
     fn columns(&self, table: TableId) -> &[Arc<Column>];

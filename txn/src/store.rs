@@ -293,6 +293,9 @@ impl<S: Schema> Store<S> {
         // Before the change is visible: rule 1.
         self.registry.with_current(|view| view.end_at(last));
         let appended = self.append_change(&payload, prepared, durability);
+        if let Ok(at) = &appended {
+            schema.committed(*at);
+        }
         self.registry.publish(|view| match &appended {
             Ok(_) => view.with_schema(schema),
             Err(_) => view.with_schema(Arc::clone(view.schema())),
@@ -383,6 +386,7 @@ impl<S: Schema> Store<S> {
                         on_schema(Reader::new(view, self.options.seed, before), at, change)
                     });
                     let schema = Arc::new(schema.map_err(ReplayError::Schema)?);
+                    schema.committed(at);
                     self.registry.publish(|view| view.with_schema(schema));
                     self.registry.collect();
                 }

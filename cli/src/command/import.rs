@@ -8,15 +8,16 @@
 //! 2. Vectors come from a second file, one for each line, in its order.
 //! 3. Everything is read and checked once before anything is written; so a mistake in a file leaves
 //!    the database as it was.
-//! 4. Records are written in commits of some thousand, each wholly or not at all. If one fails, the
-//!    message tells how many lines stand.
+//! 4. A table that is not there yet is loaded as a whole, or not at all. Into one that is there, records
+//!    are written in commits of some thousand, each wholly or not at all. If one fails, the message
+//!    tells how many lines stand.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use vellum::{Database, Exact, Metric, Record, Table, Transaction};
+use vellum::{Database, Error, Exact, Metric, Record, Table, TableOptions, Transaction};
 
 use super::Place;
 use crate::escape::unescape;
@@ -28,7 +29,8 @@ use crate::vectors::VectorReader;
 /// Writes the records of a file: a line each, key, tab, value
 ///
 /// Tabs, line feeds and backslashes inside keys and values are written \t, \n and \\, other bytes as
-/// they are or as \xNN. Makes the database and the table where there is none. With --vectors, line
+/// they are or as \xNN. Makes the database and the table where there is none; a new table is there with all
+/// records or not at all. Of several lines with one key the last one is kept. With --vectors, line
 /// by line a vector is read beside; if the column has no index, an exact one is made.
 #[derive(Args)]
 pub(crate) struct Import {
@@ -49,7 +51,10 @@ pub(crate) struct Import {
     /// What is near, if an index is made
     #[arg(long, value_enum, default_value_t = Near::Cosine, requires = "vectors")]
     metric: Near,
-    /// Records in one commit
+    /// Compress the table, if it is made
+    #[arg(long)]
+    compress: bool,
+    /// Records in one commit, if the table is there already
     #[arg(long, value_name = "N", default_value_t = 1000,
         value_parser = clap::value_parser!(u32).range(1..))]
     batch: u32,
@@ -77,12 +82,46 @@ impl Import {
     pub(crate) fn run(self) -> Result<()> {
         let lines = self.check()?;
         let db = open::for_writing(&self.place.database)?;
-        let table = db.table(&self.place.table)?;
-        self.make_index(&db, &table)?;
+        let written = match db.open_table(&self.place.table) {
+            Ok(table) => self.write_all(&db, &table, lines)?,
+            Err(Error::UnknownTable { .. }) => self.load(&db)?,
+            Err(error) => return Err(error.into()),
+        };
+        db.close()?;
+        writeln!(
+            results(),
+            "{written} records imported into `{}`",
+            self.place.table
+        )?;
+        Ok(())
+    }
+
+    /// Rule 4, for a table that is not there; returns how many records were given.
+    fn load(&self, db: &Database) -> Result<usize> {
+        let options = TableOptions::new().compressed(self.compress);
+        let mut load = db.bulk_load_with(&self.place.table, options)?;
+        let mut source = self.source()?;
+        let mut given = 0;
+        while let Some(line) = source.next()? {
+            let record = self.record(&line);
+            load.insert_record(&line.key, record).map_err(|error| {
+                let number = line.number;
+                Failure::Refused(format!("line {number}: {error} (nothing is written)"))
+            })?;
+            given += 1;
+        }
+        let (table, _) = load.finish()?;
+        self.make_index(db, &table)?;
+        Ok(given)
+    }
+
+    /// The same for one that is.
+    fn write_all(&self, db: &Database, table: &Table, lines: usize) -> Result<usize> {
+        self.make_index(db, table)?;
         let mut source = self.source()?;
         let mut written = 0;
         while let batch @ 1.. = self
-            .write_batch(&db, &table, &mut source)
+            .write_batch(db, table, &mut source)
             .map_err(|failure| {
                 let why = failure.message().unwrap_or_default();
                 Failure::Refused(format!(
@@ -92,13 +131,7 @@ impl Import {
         {
             written += batch;
         }
-        db.close()?;
-        writeln!(
-            results(),
-            "{written} records imported into `{}`",
-            self.place.table
-        )?;
-        Ok(())
+        Ok(written)
     }
 
     /// Rule 3; returns the number of lines.
@@ -170,12 +203,16 @@ impl Import {
     }
 
     fn write(&self, txn: &mut Transaction, table: &Table, line: &Line) -> Result<()> {
-        let mut record = Record::new(&line.value);
-        if let Some(column) = &self.column {
-            record = record.vector(column, &line.vector);
-        }
-        txn.insert_record(table, &line.key, record)
+        txn.insert_record(table, &line.key, self.record(line))
             .map_err(|error| Failure::Refused(format!("line {}: {error}", line.number)))
+    }
+
+    fn record<'l>(&'l self, line: &'l Line) -> Record<'l> {
+        let record = Record::new(&line.value);
+        match &self.column {
+            Some(column) => record.vector(column, &line.vector),
+            None => record,
+        }
     }
 }
 

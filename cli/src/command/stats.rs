@@ -92,7 +92,11 @@ fn print_tables(out: &mut impl Write, db: &Database) -> Result<()> {
             record?;
             records += 1;
         }
-        writeln!(out, "table `{name}`: {records} records")?;
+        let compressed = match db.table_options(&table)?.is_compressed() {
+            true => ", compressed",
+            false => "",
+        };
+        writeln!(out, "table `{name}`: {records} records{compressed}")?;
         for index in read.list_indexes(&table)? {
             let (column, plugin) = (&index.column, &index.plugin);
             let (dimension, metric) = (index.dimension, index.metric);

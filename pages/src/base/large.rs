@@ -9,11 +9,11 @@
 //! 4. Giving a value up reads its lists, not its pieces; they are of the root's epoch.
 
 use super::lists::{FAN, PIECE, Part, Shape, damage, span};
-use super::{Base, Work};
+use super::unit::Unit;
+use super::{Base, Load, Work};
 use crate::file::BATCH;
 use crate::page::{HEADER, PageKind, PageRef, PageSize, TreeId};
 use crate::pool::{Held, Hint};
-use crate::tree::Making;
 use crate::tree::node::Large;
 use crate::{Epoch, PageError};
 
@@ -82,29 +82,7 @@ impl Work<'_> {
         value: &[u8],
         vectors: &[u8],
     ) -> Result<Large, PageError> {
-        let (value_len, vectors_len) = (value.len() as u64, vectors.len() as u64);
-        let shape = Shape::new(value_len, vectors_len);
-        let shape = shape.ok_or_else(|| PageError::Refused("a value too long".to_owned()))?;
-        let root = if shape.levels == 0 {
-            let mut page = self.base.pool.create(shape.size_of(shape.root()))?;
-            shape.write_piece(&mut page, 0, |from, out| copy(value, vectors, from, out));
-            self.place(page, PageKind::Value, tree)?
-        } else {
-            let mut straight = Straight::new(self, tree);
-            let written = straight.write(&shape, value, vectors);
-            written.inspect_err(|_| {
-                // Rule 2.
-                let made = straight.made.iter().map(|at| (*at, self.epoch()));
-                self.replace_all(made);
-            })?
-        };
-        self.base.tallies.large.add(1);
-        self.base.tallies.large_bytes.add(shape.bytes);
-        Ok(Large {
-            value_len,
-            vectors_len,
-            root,
-        })
+        write(self, tree, value, vectors)
     }
 
     /// A value that a record of `tree` led to is no part of this epoch.
@@ -112,13 +90,67 @@ impl Work<'_> {
     /// # Errors
     /// If a list cannot be read, or is damaged; nothing is replaced then.
     pub fn drop_large(&self, tree: TreeId, large: &Large) -> Result<(), PageError> {
-        let pages = self.base.large_pages(large)?;
-        if pages.of.0 != tree {
-            return Err(damage(large.root, "it belongs to another tree"));
-        }
-        self.replace_all(pages.all().map(|at| (at, pages.of.1)));
-        Ok(())
+        give_up(self, tree, large)
     }
+}
+
+impl Load {
+    /// As [`Work::write_large`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn write_large(
+        &self,
+        tree: TreeId,
+        value: &[u8],
+        vectors: &[u8],
+    ) -> Result<Large, PageError> {
+        write(self, tree, value, vectors)
+    }
+
+    /// A value of this load comes to nothing.
+    ///
+    /// # Errors
+    /// As [`Work::drop_large`].
+    pub fn drop_large(&self, tree: TreeId, large: &Large) -> Result<(), PageError> {
+        give_up(self, tree, large)
+    }
+}
+
+fn write(unit: &impl Unit, tree: TreeId, value: &[u8], vectors: &[u8]) -> Result<Large, PageError> {
+    let (value_len, vectors_len) = (value.len() as u64, vectors.len() as u64);
+    let shape = Shape::new(value_len, vectors_len);
+    let shape = shape.ok_or_else(|| PageError::Refused("a value too long".to_owned()))?;
+    let base = unit.base();
+    let root = if shape.levels == 0 {
+        let mut page = base.pool.create(shape.size_of(shape.root()))?;
+        shape.write_piece(&mut page, 0, |from, out| copy(value, vectors, from, out));
+        unit.place(page, PageKind::Value, tree)?
+    } else {
+        let mut straight = Straight::new(unit, tree);
+        let written = straight.write(&shape, value, vectors);
+        written.inspect_err(|_| {
+            // Rule 2.
+            let made = straight.made.iter().map(|at| (*at, unit.epoch()));
+            unit.replace_all(made);
+        })?
+    };
+    base.tallies.large.add(1);
+    base.tallies.large_bytes.add(shape.bytes);
+    Ok(Large {
+        value_len,
+        vectors_len,
+        root,
+    })
+}
+
+fn give_up(unit: &impl Unit, tree: TreeId, large: &Large) -> Result<(), PageError> {
+    let pages = unit.base().large_pages(large)?;
+    if pages.of.0 != tree {
+        return Err(damage(large.root, "it belongs to another tree"));
+    }
+    unit.replace_all(pages.all().map(|at| (at, pages.of.1)));
+    Ok(())
 }
 
 /// Copies the bytes of a content from `from` on.
@@ -134,18 +166,18 @@ fn copy(value: &[u8], vectors: &[u8], from: u64, out: &mut [u8]) {
 }
 
 /// Writes pages straight to the file (rule 1).
-struct Straight<'w, 'b> {
-    work: &'w Work<'b>,
+struct Straight<'u, U> {
+    unit: &'u U,
     tree: TreeId,
     made: Vec<PageRef>,
     batch: Vec<(PageRef, Vec<u8>)>,
     bytes: usize,
 }
 
-impl<'w, 'b> Straight<'w, 'b> {
-    fn new(work: &'w Work<'b>, tree: TreeId) -> Self {
+impl<'u, U: Unit> Straight<'u, U> {
+    fn new(unit: &'u U, tree: TreeId) -> Self {
         Self {
-            work,
+            unit,
             tree,
             made: Vec::new(),
             batch: Vec::new(),
@@ -185,11 +217,11 @@ impl<'w, 'b> Straight<'w, 'b> {
             Part::List(..) => PageKind::Pieces,
         };
         let size = shape.size_of(part);
-        let (steps, compressed) = self.work.stored(&image, size, self.tree);
-        let at = self.work.allocate(steps)?;
+        let (steps, compressed) = self.unit.base().stored(&image, size, self.tree);
+        let at = self.unit.allocate(steps)?;
         self.made.push(at);
         let mut image = compressed.unwrap_or(image);
-        let header = self.work.header(at, (kind, size), self.tree);
+        let header = self.unit.header(at, (kind, size), self.tree);
         header.write(&mut image);
         self.bytes += image.len();
         self.batch.push((at, image));
@@ -200,7 +232,7 @@ impl<'w, 'b> Straight<'w, 'b> {
     }
 
     fn flush(&mut self) -> Result<(), PageError> {
-        let base = self.work.base;
+        let base = self.unit.base();
         base.refuse_poisoned()?;
         let (pages, bytes) = (self.batch.len(), std::mem::take(&mut self.bytes));
         base.store.file().write(self.batch.drain(..))?;

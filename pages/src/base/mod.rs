@@ -15,8 +15,9 @@
 //! 5. **A place is free** when no living epoch needs it. Before it can be given again, its page leaves
 //!    the list of the unwritten and the pool, and no write to it is under way [15]: collecting and
 //!    writing a batch exclude each other.
+//!    What a [`Load`] makes is needed by its maker until an epoch has it.
 //! 6. After a failed sync nothing more is written; see rule 5 of [`crate::store`].
-//! 7. Mutexes: a unit's notes, the writer's, the list of the unwritten, the store's; taken in this
+//! 7. Mutexes: a unit's or a load's notes, the writer's, the list of the unwritten, the store's; taken in this
 //!    order. No reader takes any.
 //!
 //! [13]: crate#hazards
@@ -24,7 +25,9 @@
 
 mod large;
 mod lists;
+mod load;
 mod stats;
+mod unit;
 mod unwritten;
 mod verify;
 mod walk;
@@ -51,6 +54,7 @@ use crate::{Epoch, PageError};
 
 pub use large::LargeValue;
 pub use lists::LARGE_BYTES_MAX;
+pub use load::Load;
 pub use stats::BaseStats;
 pub use verify::{Lost, TreeReport, VerifyReport};
 pub use work::Work;

@@ -1,6 +1,7 @@
 //! Tests of the façade, on disks that do not crash.
 
 mod large;
+mod load;
 mod model;
 mod units;
 mod verify;

@@ -19,9 +19,9 @@ use std::mem;
 
 use vellum_sync::Mutex;
 
+use super::unit::{self, Unit};
 use super::{Base, invalid};
-use crate::file::compress;
-use crate::page::{PageHeader, PageKind, PageRef, PageSize, STEP, TreeId};
+use crate::page::{PageKind, PageRef, TreeId};
 use crate::pool::NewPage;
 use crate::state::Alive;
 use crate::tree::{Making, Root, Tree};
@@ -37,6 +37,10 @@ impl Turn {
     pub(super) fn after(newest: Epoch) -> Self {
         let taken = false;
         Self { taken, newest }
+    }
+
+    pub(super) fn newest(&self) -> Epoch {
+        self.newest
     }
 }
 
@@ -110,51 +114,6 @@ impl Work<'_> {
         Ok(())
     }
 
-    pub(super) fn replace_all(&self, gone: impl IntoIterator<Item = (PageRef, Epoch)>) {
-        for (at, made) in gone {
-            self.replace(at, made);
-        }
-    }
-
-    /// Steps that a page of a tree takes, and its compressed form if it has one.
-    pub(super) fn stored(
-        &self,
-        image: &[u8],
-        size: PageSize,
-        tree: TreeId,
-    ) -> (u8, Option<Vec<u8>>) {
-        let compressed = match self.base.is_compressed(tree) {
-            true => compress(image),
-            false => None,
-        };
-        let steps = compressed.as_ref().map(|stored| stored.len() / STEP);
-        let steps = steps.and_then(|steps| u8::try_from(steps).ok());
-        (steps.unwrap_or(size.steps()), compressed)
-    }
-
-    /// A place for a page of this unit.
-    pub(super) fn allocate(&self, steps: u8) -> Result<PageRef, PageError> {
-        let at = self.base.store.allocate(steps, self.epoch)?;
-        self.noted.lock().made.insert(at);
-        Ok(at)
-    }
-
-    pub(super) fn header(
-        &self,
-        at: PageRef,
-        (kind, size): (PageKind, PageSize),
-        tree: TreeId,
-    ) -> PageHeader {
-        PageHeader {
-            at,
-            epoch: self.epoch,
-            salt: self.base.store.file().salt(),
-            kind,
-            size,
-            tree,
-        }
-    }
-
     /// Rule 3.
     fn give_up(&self, at: PageRef) {
         self.base.unwritten.remove(at);
@@ -163,19 +122,25 @@ impl Work<'_> {
     }
 }
 
-impl Making for Work<'_> {
-    fn place(&self, mut page: NewPage, kind: PageKind, tree: TreeId) -> Result<PageRef, PageError> {
-        self.base.relieve()?;
-        let size = page.size();
-        let (steps, _) = self.stored(&page, size, tree);
-        let at = self.allocate(steps)?;
-        self.header(at, (kind, size), tree).write(&mut page);
-        if let Err(error) = self.base.pool.publish(page, at) {
-            self.replace(at, self.epoch);
-            return Err(error);
-        }
-        self.base.unwritten.insert(at, size, self.epoch);
+impl Unit for Work<'_> {
+    fn base(&self) -> &Base {
+        self.base
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    fn allocate(&self, steps: u8) -> Result<PageRef, PageError> {
+        let at = self.base.store.allocate(steps, self.epoch)?;
+        self.noted.lock().made.insert(at);
         Ok(at)
+    }
+}
+
+impl Making for Work<'_> {
+    fn place(&self, page: NewPage, kind: PageKind, tree: TreeId) -> Result<PageRef, PageError> {
+        unit::place(self, page, kind, tree)
     }
 
     fn replace(&self, at: PageRef, made: Epoch) {

@@ -142,6 +142,20 @@ impl Space {
         Ok(at)
     }
 
+    /// Gives a place of `steps` to a page of which it is not known yet which epoch will name it, if any.
+    /// It is taken, and noted under no epoch.
+    ///
+    /// # Errors
+    /// As [`Space::allocate`].
+    pub fn hold(&mut self, file: &PageFile, steps: u8) -> Result<PageRef, PageError> {
+        self.take(file, steps)
+    }
+
+    /// Notes that epoch `by` and later ones name a place that was [held](Space::hold).
+    pub fn named(&mut self, at: PageRef, by: Epoch) {
+        self.events.entry(by).or_default().push(Event::Made(at));
+    }
+
     /// Notes that epoch `by` and later ones do not name the place any more. It stays taken.
     pub fn dropped(&mut self, at: PageRef, by: Epoch) {
         self.events.entry(by).or_default().push(Event::Dropped(at));

@@ -49,7 +49,8 @@ pub struct Store {
     space: Mutex<Space>,
     living: Living,
     current: Mutex<Current>,
-    /// Places that nobody needs and that could not be freed yet, since the map was not readable.
+    /// Places that nobody needs and that were not freed yet: held ones, and others where the map was not
+    /// readable.
     unfreed: Mutex<Vec<PageRef>>,
     poisoned: OnceLock<String>,
 }
@@ -101,6 +102,27 @@ impl Store {
     /// was changed.
     pub fn allocate(&self, steps: u8, made: Epoch) -> Result<PageRef, PageError> {
         self.space.lock().allocate(&self.file, steps, made)
+    }
+
+    /// Gives a place of `steps` to a page that no epoch names yet. Checkpoints do not know of it until
+    /// it is [adopted](Store::adopt), so a crash before leaves it free.
+    ///
+    /// # Errors
+    /// As [`Store::allocate`].
+    pub fn hold(&self, steps: u8) -> Result<PageRef, PageError> {
+        self.space.lock().hold(&self.file, steps)
+    }
+
+    /// Epoch `by`, of which no checkpoint can be made yet, and later ones name these held places.
+    pub fn adopt(&self, places: impl IntoIterator<Item = PageRef>, by: Epoch) {
+        let mut space = self.space.lock();
+        places.into_iter().for_each(|at| space.named(at, by));
+    }
+
+    /// Held places that nobody will name. They are free with the next [`Store::collect`]; whoever held
+    /// them has told all who might know them.
+    pub fn let_go(&self, places: impl IntoIterator<Item = PageRef>) {
+        self.unfreed.lock().extend(places);
     }
 
     /// Notes that the page that `made` made at `at` is no part of epoch `by`, the one under

@@ -5,7 +5,8 @@
 //! 2. Leaves and inner pages are as full as their records allow. No inner page has one child only,
 //!    unless no two fit beside each other.
 //! 3. A builder holds one page to be of each level. What else it made is found below these.
-//! 4. A builder that is dropped before it is finished, or that fails, hands back every page it made.
+//! 4. A builder that is dropped before it is finished, or that fails, hands back every page it made;
+//!    one that is [left](Builder::leave) leaves that to another.
 
 use std::fmt;
 
@@ -32,16 +33,16 @@ fn full() -> PageError {
 }
 
 /// See the module's rules.
-pub struct Builder<'a, M: Making + ?Sized> {
-    tree: &'a Tree,
-    making: &'a M,
+pub struct Builder<M: Making> {
+    tree: Tree,
+    making: M,
     leaf: LeafBuilder,
     levels: Vec<Level>,
     records: u64,
     failed: bool,
 }
 
-impl<M: Making + ?Sized> fmt::Debug for Builder<'_, M> {
+impl<M: Making> fmt::Debug for Builder<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
             .field("records", &self.records)
@@ -50,12 +51,12 @@ impl<M: Making + ?Sized> fmt::Debug for Builder<'_, M> {
     }
 }
 
-impl<'a, M: Making + ?Sized> Builder<'a, M> {
+impl<M: Making> Builder<M> {
     /// A builder of a state of `tree`, whose pages `making` takes.
     #[must_use]
-    pub fn new(tree: &'a Tree, making: &'a M) -> Self {
+    pub fn new(tree: &Tree, making: M) -> Self {
         Self {
-            tree,
+            tree: tree.clone(),
             making,
             leaf: LeafBuilder::new(tree.size, Fill::FULL),
             levels: Vec::new(),
@@ -91,6 +92,11 @@ impl<'a, M: Making + ?Sized> Builder<'a, M> {
         self.levels.clear();
         let records = self.records;
         Ok(Root { top, records })
+    }
+
+    /// Comes to nothing, without handing back what it made: for whoever gives all of it up otherwise.
+    pub fn leave(mut self) {
+        self.levels.clear();
     }
 
     fn usable(&self) -> Result<(), PageError> {
@@ -239,7 +245,7 @@ impl<'a, M: Making + ?Sized> Builder<'a, M> {
     }
 }
 
-impl<M: Making + ?Sized> Drop for Builder<'_, M> {
+impl<M: Making> Drop for Builder<M> {
     fn drop(&mut self) {
         for (level, children) in (0..).zip(&self.levels) {
             let held = children.held.iter().map(|(_, at)| *at);

@@ -121,6 +121,13 @@ fn pin<'t>(seen: Seen<'_, 't>, record: Record<'_>) -> Found<'t> {
 }
 
 impl Tree {
+    /// A record as it stands in a page, with its commit ([`super::Born`]).
+    #[inline]
+    fn told<'p>(&self, record: Record<'p>) -> Record<'p> {
+        let at = self.born.tell(record.at);
+        Record { at, ..record }
+    }
+
     /// Looks a key up, and shows its record to `see` while a guard protects it: `see` must be short,
     /// and must not come back to the pool.
     ///
@@ -215,7 +222,8 @@ impl Tree {
     ) -> Result<Option<Record<'g>>, PageError> {
         let leaf = self.leaf(reached.seen.page(), reached.at)?;
         let record = leaf.get(self.search, key);
-        record.map_err(|damage| self.damage(reached.at, damage))
+        let record = record.map_err(|damage| self.damage(reached.at, damage))?;
+        Ok(record.map(|record| self.told(record)))
     }
 
     /// [`Tree::get`] for many keys, whose cache misses overlap.
@@ -350,7 +358,7 @@ impl Tree {
                 Some((at, seen, view, guess)) => {
                     let record = view.get_guessed(*guess, key);
                     let record = record.map_err(|damage| self.damage(*at, damage))?;
-                    Ok(record.map(|record| pin(*seen, record)))
+                    Ok(record.map(|record| pin(*seen, self.told(record))))
                 }
             });
         }

@@ -1,5 +1,7 @@
 //! Where a tree's new pages go.
 
+use std::sync::Arc;
+
 use crate::error::PageError;
 use crate::page::{Epoch, PageKind, PageRef, TreeId};
 use crate::pool::NewPage;
@@ -14,4 +16,24 @@ pub trait Making: Sync {
 
     /// The epoch under construction no longer needs a page that `made` made; older ones may.
     fn replace(&self, at: PageRef, made: Epoch);
+}
+
+impl<M: Making + ?Sized> Making for &M {
+    fn place(&self, page: NewPage, kind: PageKind, tree: TreeId) -> Result<PageRef, PageError> {
+        (**self).place(page, kind, tree)
+    }
+
+    fn replace(&self, at: PageRef, made: Epoch) {
+        (**self).replace(at, made);
+    }
+}
+
+impl<M: Making + Send + ?Sized> Making for Arc<M> {
+    fn place(&self, page: NewPage, kind: PageKind, tree: TreeId) -> Result<PageRef, PageError> {
+        (**self).place(page, kind, tree)
+    }
+
+    fn replace(&self, at: PageRef, made: Epoch) {
+        (**self).replace(at, made);
+    }
 }

@@ -15,6 +15,7 @@
 //! 5. What a page says of others is not trusted: levels fall by one from the root to the leaves, and
 //!    a page of another kind, tree or level is damage.
 
+mod born;
 mod build;
 mod check;
 mod get;
@@ -33,6 +34,7 @@ use crate::page::{PageHeader, PageKind, PageRef, PageSize, TreeId};
 use crate::pool::{Guard, Held, Hint, Pool, Seen};
 use node::{Damage, InnerView, LeafView, Search};
 
+pub use born::Born;
 pub use build::Builder;
 pub use check::{Counted, Examiner, KeySpan};
 pub use get::{Found, Sought};
@@ -73,6 +75,7 @@ pub struct Tree {
     id: TreeId,
     size: PageSize,
     search: Search,
+    born: Born,
 }
 
 /// A page that is to be fetched before an operation can go on.
@@ -114,7 +117,14 @@ impl Tree {
             id,
             size,
             search,
+            born: Born::default(),
         }
+    }
+
+    /// The tree whose loaded records were committed when `born` says.
+    #[must_use]
+    pub fn born(self, born: Born) -> Self {
+        Self { born, ..self }
     }
 
     /// Its number.

@@ -200,7 +200,7 @@ impl<'t> TreeRange<'t> {
         let walked = walked.map_err(|damage| tree.damage(leaf.at, damage))?;
         side.key.put(&walked);
         side.shown = Some(Shown {
-            at: walked.record.at,
+            at: tree.born.tell(walked.record.at),
             place: Place::of(&leaf.page, &walked.record.body),
         });
         Ok(side.shown)
