@@ -34,6 +34,9 @@ pub struct Stats {
     pub log: Option<LogStats>,
 }
 
+/// Of fewer pages that were read nothing is said.
+const THRASHING_MISSES: u64 = 100;
+
 /// Figures of the pages.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
@@ -69,6 +72,9 @@ pub struct PageStats {
     pub pool_misses: u64,
     /// Pages that made room for others.
     pub pool_evictions: u64,
+    /// Pages that were read from the file and had made room shortly before: while no more pages made room
+    /// than the pool has. See [`PageStats::is_thrashing`].
+    pub pool_refaults: u64,
 }
 
 impl PageStats {
@@ -80,6 +86,24 @@ impl PageStats {
             return 1.0;
         }
         self.pool_hits as f64 / asked as f64
+    }
+
+    /// Whether the pool is too small for what is read: at least a twentieth of the pages that were asked for
+    /// had to be read from the file, and most of these had made room shortly before, so that a somewhat
+    /// larger [`crate::Options::memory_budget`] would have kept them. Pages that are read once, however
+    /// many, are no sign of it. Of all the time since the database was opened.
+    #[must_use]
+    pub fn is_thrashing(&self) -> bool {
+        self.is_thrashing_since(&Self::default())
+    }
+
+    /// [`PageStats::is_thrashing`] of the time since an earlier call of [`crate::Database::stats`].
+    #[must_use]
+    pub fn is_thrashing_since(&self, earlier: &Self) -> bool {
+        let misses = self.pool_misses.saturating_sub(earlier.pool_misses);
+        let hits = self.pool_hits.saturating_sub(earlier.pool_hits);
+        let refaults = self.pool_refaults.saturating_sub(earlier.pool_refaults);
+        misses >= THRASHING_MISSES && misses * 19 >= hits && refaults * 2 > misses
     }
 
     fn gather(shared: &Shared) -> Self {
@@ -103,6 +127,7 @@ impl PageStats {
             pool_hits: stats.pool.hits,
             pool_misses: stats.pool.misses,
             pool_evictions: stats.pool.evictions,
+            pool_refaults: stats.pool.refaults,
         }
     }
 }

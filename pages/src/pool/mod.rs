@@ -37,6 +37,7 @@
 mod held;
 mod many;
 mod new_page;
+mod recent;
 mod room;
 mod stats;
 mod table;
@@ -62,6 +63,7 @@ pub use held::{Held, Seen};
 pub use new_page::NewPage;
 pub use stats::PoolStats;
 
+use recent::Recent;
 use room::Room;
 use stats::Tallies;
 use table::Table;
@@ -109,6 +111,7 @@ struct Shared {
     epochs: Epochs,
     reader: StdArc<dyn PageReader>,
     room: Room,
+    recent: Recent,
     dirty: AtomicUsize,
     tallies: Tallies,
 }
@@ -133,6 +136,7 @@ impl Pool {
             epochs: Epochs::new(),
             reader,
             room: Room::new(),
+            recent: Recent::new(budget),
             dirty: AtomicUsize::new(0),
             tallies: Tallies::default(),
         };
@@ -178,6 +182,9 @@ impl Pool {
     /// Lets everyone find a page that was read; it is held. `None`: another was first (rule 6).
     fn admit(&self, page: NewPage, at: PageRef) -> Result<Option<Held<'_>>, PageError> {
         self.shared.tallies.misses.add(1);
+        if self.shared.recent.take(at) {
+            self.shared.tallies.refaults.add(1);
+        }
         let entry = self.entry(at)?;
         let frames = &self.shared.frames;
         // The page is ours alone until it is in the table; then it is pinned already.

@@ -215,6 +215,10 @@ impl Shared {
             if self.try_evict(frame, |_| true) {
                 found += frame.size.bytes();
                 evicted.push(frame);
+                // What the frame says is a hint (rule 5), and this is one.
+                if let Some(at) = self.frames.at(frame) {
+                    self.recent.leave(at);
+                }
             }
         }
         self.tallies.evictions.add(evicted.len() as u64);

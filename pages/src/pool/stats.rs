@@ -25,6 +25,8 @@ pub struct PoolStats {
     pub misses: u64,
     /// Pages that made room for others.
     pub evictions: u64,
+    /// Those of the misses that had made room shortly before (the module `recent`).
+    pub refaults: u64,
     /// Times that no frame was free and room was made.
     pub sweeps: u64,
     /// Times that one waited for guards to go.
@@ -36,6 +38,7 @@ pub struct PoolStats {
 pub(super) struct Tallies {
     pub(super) misses: Tally,
     pub(super) evictions: Tally,
+    pub(super) refaults: Tally,
     pub(super) sweeps: Tally,
     pub(super) waits: Tally,
 }
@@ -51,6 +54,7 @@ impl Shared {
             hits: self.epochs.counted(),
             misses: self.tallies.misses.get(),
             evictions: self.tallies.evictions.get(),
+            refaults: self.tallies.refaults.get(),
             sweeps: self.tallies.sweeps.get(),
             waits: self.tallies.waits.get(),
         }
