@@ -10,9 +10,13 @@
 //! 4. Reads borrow the value where the engine can lend it, and are made from one snapshot that is
 //!    held for the whole measurement.
 //! 5. No compression anywhere: the values are random bytes.
-//! 6. Caches hold the whole data set: 1 GiB for whoever has a setting.
+//! 6. A [`Budget`] is ample, so that caches hold the whole data set, or so many bytes: then a cache
+//!    gets three quarters of them and what buffers writes the rest, where there are such settings.
+//! 7. No engine is given the records in another order, or sorted, where a workload has them
+//!    unsorted.
 
 use crate::Result;
+use crate::data::Key;
 
 /// What a commit has survived when it returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,11 +27,38 @@ pub enum Durability {
     Buffered,
 }
 
+/// The memory that an engine may use for records.
+#[derive(Clone, Copy, Debug)]
+pub enum Budget {
+    /// 1 GiB of cache, and the engine's own defaults for the rest.
+    Ample,
+    /// So many bytes in all.
+    Bytes(usize),
+}
+
+impl Budget {
+    /// What a cache gets.
+    pub fn cache(self) -> usize {
+        match self {
+            Self::Ample => 1 << 30,
+            Self::Bytes(bytes) => bytes - bytes / 4,
+        }
+    }
+
+    /// What all buffers of writes get together, if not the engine's default.
+    pub fn writes(self) -> Option<usize> {
+        match self {
+            Self::Ample => None,
+            Self::Bytes(bytes) => Some(bytes / 4),
+        }
+    }
+}
+
 /// A key and its value.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
     /// The key's bytes.
-    pub key: [u8; crate::data::KEY_BYTES],
+    pub key: Key,
     /// The value's bytes.
     pub value: &'a [u8],
 }
@@ -50,6 +81,17 @@ pub trait Engine: Sync {
         durability: Durability,
     ) -> Result<()>;
 
+    /// Removes all keys in one transaction.
+    fn remove_batch(
+        &self,
+        keys: &mut dyn Iterator<Item = Key>,
+        durability: Durability,
+    ) -> Result<()>;
+
+    /// Loads an empty store with records by the quickest way that its documentation names, and
+    /// returns when all are durable. `sorted`: their keys ascend.
+    fn load(&self, records: &mut dyn Iterator<Item = Record<'_>>, sorted: bool) -> Result<()>;
+
     /// Commits each record durably in a transaction of its own, from one thread, with up to
     /// `depth` of them unacknowledged at any time; returns when all are acknowledged, or false at
     /// once if the engine has no such interface.
@@ -65,6 +107,12 @@ pub trait Engine: Sync {
     /// Finishes background work (flushes, compactions), so that reads meet the engine at its best.
     fn settle(&self) -> Result<()>;
 
+    /// Gives disk space back by what the engine has for it apart from [`Engine::settle`]; false if
+    /// it has nothing.
+    fn compact(&mut self) -> Result<bool> {
+        Ok(false)
+    }
+
     /// Runs `body` over a snapshot of this moment.
     fn read(&self, body: &mut dyn FnMut(&dyn Snapshot) -> Result<()>) -> Result<()>;
 
@@ -77,6 +125,29 @@ pub trait Snapshot {
     /// Shows `see` the key's value; false if there is none.
     fn get(&self, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<bool>;
 
+    /// Shows `see` the values of those keys that there are, each with its key's place; returns how
+    /// many there were. One by one where the engine has nothing for many.
+    fn get_many(&self, keys: &[Key], see: &mut dyn FnMut(usize, &[u8])) -> Result<usize> {
+        let mut found = 0;
+        for (place, key) in keys.iter().enumerate() {
+            found += usize::from(self.get(key, &mut |value| see(place, value))?);
+        }
+        Ok(found)
+    }
+
     /// Shows `see` up to `count` entries from `from` onward, ascending; returns how many there were.
     fn range(&self, from: &[u8], count: usize, see: &mut dyn FnMut(&[u8], &[u8])) -> Result<usize>;
+}
+
+/// Hands what there is to `commit` in batches of up to `size`.
+pub fn in_batches<T>(
+    all: &mut dyn Iterator<Item = T>,
+    size: usize,
+    commit: &mut dyn FnMut(&mut dyn Iterator<Item = T>) -> Result<()>,
+) -> Result<()> {
+    let mut all = all.peekable();
+    while all.peek().is_some() {
+        commit(&mut all.by_ref().take(size))?;
+    }
+    Ok(())
 }

@@ -4,6 +4,7 @@
 //! cargo run --release                                  # all but RocksDB, some five minutes
 //! cargo run --release --features rocksdb               # needs libclang and a C++ compiler
 //! cargo run --release -- --engines vellum,lmdb --workloads reads --repeats 5 --json
+//! cargo run --release -- --workloads fresh,keys,loads,removals,sustained,larger,space,killed
 //! ```
 //!
 //! Run it on a quiet machine and on a device: with busy cores a kernel may wake a waiting sync at
@@ -17,7 +18,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use vellum_compare::engines::EngineName;
 use vellum_compare::runner::Plan;
-use vellum_compare::workloads::{self, Settings, Workload};
+use vellum_compare::workloads::{self, End, Settings, Workload};
 use vellum_compare::{Result, measure, probe, report, runner};
 
 /// The same workloads over several embedded stores.
@@ -35,7 +36,7 @@ struct Compare {
     /// Engines, in the order of the report; all that were built by default.
     #[arg(long, value_delimiter = ',')]
     engines: Vec<EngineName>,
-    /// Workloads; all but `reads-prefixed` by default.
+    /// Workloads; by default those that take little time.
     #[arg(long, value_delimiter = ',')]
     workloads: Vec<Workload>,
     /// How often each engine runs each workload, in turns.
@@ -89,7 +90,7 @@ enum Part {
         #[command(flatten)]
         size: Size,
     },
-    /// Commits records and kills itself.
+    /// Commits records and ends as it is told.
     #[command(hide = true)]
     Fill {
         #[arg(long)]
@@ -98,6 +99,11 @@ enum Part {
         directory: PathBuf,
         #[arg(long)]
         records: u64,
+        /// Records of a transaction.
+        #[arg(long, default_value_t = 1)]
+        batch: u64,
+        #[arg(long, default_value = "killed")]
+        end: End,
     },
 }
 
@@ -121,7 +127,9 @@ fn main() -> Result<()> {
             engine,
             directory,
             records,
-        }) => workloads::fill_and_die(engine, &directory, records),
+            batch,
+            end,
+        }) => workloads::fill(engine, &directory, records, batch, end),
     }
 }
 
@@ -146,8 +154,9 @@ fn compare(arguments: Compare) -> Result<()> {
     } else {
         write!(
             output,
-            "before: {before}\nafter:  {after}\n\n{}",
-            report::table(&lines)
+            "before: {before}\nafter:  {after}\n\n{}\n{}",
+            report::table(&lines),
+            report::plots(&lines)
         )?;
     }
     Ok(())

@@ -9,6 +9,8 @@
 //!    page cache counts as the whole folio, though the device gets the block alone.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
@@ -23,6 +25,17 @@ pub enum Unit {
     PerSecond,
     /// Milliseconds: fewer is better.
     Milliseconds,
+    /// Bytes: fewer is better.
+    Bytes,
+    /// Bytes for each byte of the user's: fewer is better.
+    BytesPerByte,
+}
+
+impl Unit {
+    /// Whether more is better.
+    pub fn more_is_better(self) -> bool {
+        self == Self::PerSecond
+    }
 }
 
 /// One measured stretch.
@@ -42,9 +55,25 @@ pub struct Sample {
     pub written_bytes: u64,
     /// Further figures by name: the probe's rate, a writer's rate, …
     pub extra: BTreeMap<String, f64>,
+    /// The rate over time, in equal steps, where that is of interest.
+    pub series: Vec<f64>,
 }
 
 impl Sample {
+    /// A figure that no clock has measured, of so many operations.
+    pub fn counted(measure: &str, unit: Unit, figure: f64, operations: u64) -> Self {
+        Self {
+            measure: measure.to_owned(),
+            unit,
+            figure,
+            operations,
+            processor_seconds: 0.0,
+            written_bytes: 0,
+            extra: BTreeMap::new(),
+            series: Vec::new(),
+        }
+    }
+
     /// Adds a further figure.
     #[must_use]
     pub fn with(mut self, name: &str, figure: f64) -> Self {
@@ -83,8 +112,19 @@ impl Meter {
         })
     }
 
+    /// Processor time since the start.
+    pub fn processor_seconds(&self) -> f64 {
+        let spent = processor(self.whose).saturating_sub(self.processor);
+        spent.as_secs_f64()
+    }
+
+    /// Bytes written since the start.
+    pub fn written_bytes(&self) -> Result<u64> {
+        Ok(written_bytes()?.saturating_sub(self.written))
+    }
+
     /// Stops the clocks: operations a second.
-    pub fn rate(self, measure: &str, operations: u64) -> Result<Sample> {
+    pub fn rate(&self, measure: &str, operations: u64) -> Result<Sample> {
         let seconds = self.start.elapsed().as_secs_f64();
         self.finish(
             measure,
@@ -95,21 +135,16 @@ impl Meter {
     }
 
     /// Stops the clocks: the time it took.
-    pub fn duration(self, measure: &str, operations: u64) -> Result<Sample> {
+    pub fn duration(&self, measure: &str, operations: u64) -> Result<Sample> {
         let milliseconds = self.start.elapsed().as_secs_f64() * 1e3;
         self.finish(measure, Unit::Milliseconds, milliseconds, operations)
     }
 
-    fn finish(self, measure: &str, unit: Unit, figure: f64, operations: u64) -> Result<Sample> {
-        let spent = processor(self.whose).saturating_sub(self.processor);
+    fn finish(&self, measure: &str, unit: Unit, figure: f64, operations: u64) -> Result<Sample> {
         Ok(Sample {
-            measure: measure.to_owned(),
-            unit,
-            figure,
-            operations,
-            processor_seconds: spent.as_secs_f64(),
-            written_bytes: written_bytes()?.saturating_sub(self.written),
-            extra: BTreeMap::new(),
+            processor_seconds: self.processor_seconds(),
+            written_bytes: self.written_bytes()?,
+            ..Sample::counted(measure, unit, figure, operations)
         })
     }
 }
@@ -133,6 +168,27 @@ fn written_bytes() -> Result<u64> {
 /// The highest resident size of this process, in KiB.
 pub fn resident_kib_max() -> Result<u64> {
     field("/proc/self/status", "VmHWM:")
+}
+
+/// The resident size of this process now, in bytes, and how much of that is no file's.
+pub fn resident_bytes() -> Result<(u64, u64)> {
+    let status = |name| field("/proc/self/status", name);
+    Ok((1024 * status("VmRSS:")?, 1024 * status("RssAnon:")?))
+}
+
+/// Bytes on the device that the files below `directory` take.
+pub fn disk_bytes(directory: &Path) -> Result<u64> {
+    const BLOCK: u64 = 512;
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        let metadata = std::fs::symlink_metadata(&path)?;
+        bytes += match metadata.is_dir() {
+            true => disk_bytes(&path)?,
+            false => BLOCK * metadata.blocks(),
+        };
+    }
+    Ok(bytes)
 }
 
 fn field(file: &str, name: &str) -> Result<u64> {

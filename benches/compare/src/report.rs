@@ -1,6 +1,8 @@
 //! The table: medians of the repeats, their range, and the ratio to the best peer.
 //!
 //! - The ratio is better the larger it is, for rates and for times alike; the best peer's own is 1.
+//! - A rate over time is drawn below the table, each line against its own highest, with the first
+//!   repeat of each engine.
 //! - "of probe" is the figure over the device's own rate just before, the median of the repeats.
 
 use std::collections::BTreeMap;
@@ -37,6 +39,8 @@ pub struct Line {
     pub written_bytes: f64,
     /// Medians of the further figures.
     pub extra: BTreeMap<String, f64>,
+    /// The first repeat's rate over time.
+    pub series: Vec<f64>,
 }
 
 /// Summarises outcomes, measure by measure in the order they first appear.
@@ -59,9 +63,9 @@ fn of_measure(outcomes: &[Outcome], engines: &[EngineName], measure: &str) -> Ve
         line(&outcomes.iter().filter(of).collect::<Vec<_>>())
     };
     let mut lines: Vec<Line> = engines.iter().filter_map(one).collect();
-    let goodness = |line: &Line| match line.unit {
-        Unit::PerSecond => line.median,
-        Unit::Milliseconds => 1.0 / line.median,
+    let goodness = |line: &Line| match line.unit.more_is_better() {
+        true => line.median,
+        false => 1.0 / line.median,
     };
     let peers = lines.iter().filter(|line| line.engine.is_peer());
     if let Some(best) = peers.map(goodness).max_by(f64::total_cmp) {
@@ -100,6 +104,7 @@ fn line(outcomes: &[&Outcome]) -> Option<Line> {
         processor_microseconds: median_of(&|o| each(o.sample.processor_seconds * 1e6, o)),
         written_bytes: median_of(&|o| each(o.sample.written_bytes as f64, o)),
         extra,
+        series: first.sample.series.clone(),
     })
 }
 
@@ -161,6 +166,33 @@ pub fn table(lines: &[Line]) -> String {
     table
 }
 
+/// The rates over time, a line of text each.
+pub fn plots(lines: &[Line]) -> String {
+    let mut plots = String::new();
+    for line in lines.iter().filter(|line| !line.series.is_empty()) {
+        let label = line.engine.label();
+        let _ = writeln!(
+            plots,
+            "{}, {label}, up to {}/s:\n  {}",
+            line.measure,
+            scaled(line.series.iter().copied().fold(0.0, f64::max)),
+            plot(&line.series)
+        );
+    }
+    plots
+}
+
+/// A bar for each figure, or for the least of some neighbours, so that no dent is lost.
+fn plot(series: &[f64]) -> String {
+    const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    const WIDTH: usize = 100;
+    let highest = series.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+    let least = |some: &[f64]| some.iter().copied().fold(f64::INFINITY, f64::min);
+    let bar = |figure: f64| BARS[(figure / highest * (BARS.len() - 1) as f64).round() as usize];
+    let step = series.len().div_ceil(WIDTH).max(1);
+    series.chunks(step).map(|some| bar(least(some))).collect()
+}
+
 fn cells(line: &Line, measure: &str) -> Vec<String> {
     let also: Vec<String> = line
         .extra
@@ -169,6 +201,10 @@ fn cells(line: &Line, measure: &str) -> Vec<String> {
         .map(|(name, &figure)| match name.as_str() {
             "of probe" => format!("{figure:.2} of probe"),
             "alone" => format!("{figure:.2} of alone"),
+            name if name.starts_with("× ") || name.starts_with("µs ") => {
+                format!("{figure:.2} {name}")
+            }
+            name if name.ends_with("MiB") => format!("{name} {figure:.0}"),
             _ => format!("{name} {}", scaled(figure)),
         })
         .collect();
@@ -200,6 +236,8 @@ fn figure(unit: Unit, figure: f64) -> String {
     match unit {
         Unit::PerSecond => format!("{}/s", scaled(figure)),
         Unit::Milliseconds => format!("{figure:.2} ms"),
+        Unit::Bytes => format!("{:.1} MiB", figure / (1 << 20) as f64),
+        Unit::BytesPerByte => format!("{figure:.2} B/B"),
     }
 }
 
@@ -225,6 +263,7 @@ mod tests {
             processor_seconds: 1e-3,
             written_bytes: 1000,
             extra: BTreeMap::new(),
+            series: vec![figure],
         };
         Outcome { engine, sample }
     }
@@ -261,6 +300,28 @@ mod tests {
         );
         assert!((line.processor_microseconds - 100.0).abs() < 1e-9);
         assert!((line.written_bytes - 100.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn fewer_bytes_are_better() {
+        let engines = [EngineName::Fjall, EngineName::Lmdb];
+        let outcomes = [
+            outcome(EngineName::Fjall, "size", Unit::Bytes, 100.0),
+            outcome(EngineName::Lmdb, "size", Unit::Bytes, 400.0),
+        ];
+        let lines = lines(&outcomes, &engines);
+        let ratios: Vec<_> = lines.iter().map(|line| line.of_best_peer).collect();
+        assert_eq!(ratios, [Some(1.0), Some(0.25)]);
+    }
+
+    #[test]
+    fn a_plot_keeps_its_dents() {
+        let mut series = vec![8.0; 1000];
+        series[777] = 1.0;
+        let drawn = plot(&series);
+        assert_eq!(drawn.chars().count(), 100);
+        assert_eq!(drawn.chars().filter(|&bar| bar == '▁').count(), 1);
+        assert_eq!(drawn.chars().filter(|&bar| bar == '█').count(), 99);
     }
 
     #[test]

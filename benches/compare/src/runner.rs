@@ -17,7 +17,7 @@ use crate::engines::EngineName;
 use crate::measure::Sample;
 use crate::workloads::{Settings, Workload};
 
-const CHILD_TIME_MAX: Duration = Duration::from_secs(180);
+const CHILD_TIME_MAX: Duration = Duration::from_secs(900);
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -57,6 +57,9 @@ pub fn run(plan: &Plan, directory: &Path, note: &mut dyn FnMut(&str)) -> Result<
                 let seconds = start.elapsed().as_secs_f64();
                 let which = format!("{} {}", workload.label(), engine.label());
                 match samples {
+                    Ok(samples) if samples.is_empty() => {
+                        note(&format!("left out, for it has no such thing: {which}"));
+                    }
                     Ok(samples) => {
                         note(&format!(
                             "{}/{} {which}: {seconds:.1} s",

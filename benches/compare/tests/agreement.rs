@@ -8,20 +8,39 @@
 use std::collections::BTreeMap;
 
 use clap::ValueEnum;
-use vellum_compare::data::{KEY_BYTES, KeyKind, Records};
-use vellum_compare::engine::{Durability, Engine, Record, Snapshot};
+use vellum_compare::data::{Key, KeyKind, LEAST, Records};
+use vellum_compare::engine::{Budget, Durability, Engine, Record, Snapshot};
 use vellum_compare::engines::EngineName;
 
-type Model = BTreeMap<[u8; KEY_BYTES], Vec<u8>>;
+type Model = BTreeMap<Key, Vec<u8>>;
 
 /// Runs `body` on a fresh store of every engine.
-fn on_each(body: impl Fn(&dyn Engine, &str)) {
+fn on_each(body: impl Fn(&mut dyn Engine, &str)) {
     for &name in EngineName::value_variants() {
         let directory = tempfile::tempdir().unwrap();
-        let engine = name.open(directory.path()).unwrap();
-        body(engine.as_ref(), name.label());
+        let mut engine = name.open(directory.path()).unwrap();
+        body(engine.as_mut(), name.label());
         engine.close().unwrap();
     }
+}
+
+fn model_of(records: &Records, numbers: impl Iterator<Item = u64>) -> Model {
+    let record = |number| (records.key(number), records.value(number).to_vec());
+    numbers.map(record).collect()
+}
+
+/// The store holds what the model does, and none of these keys.
+fn assert_holds(engine: &dyn Engine, model: &Model, absent: &[Key], name: &str) {
+    engine
+        .read(&mut |snapshot| {
+            assert_same(snapshot, model, name);
+            let all = snapshot.range(LEAST, usize::MAX, &mut |_, _| ())?;
+            assert_eq!(all, model.len(), "{name}");
+            let found = snapshot.get_many(absent, &mut |_, _| ())?;
+            assert_eq!(found, 0, "{name}");
+            Ok(())
+        })
+        .unwrap();
 }
 
 fn best(engine: &dyn Engine) -> Durability {
@@ -41,6 +60,17 @@ fn assert_same(snapshot: &dyn Snapshot, model: &Model, name: &str) {
         );
         assert_eq!(&found, value, "{name}");
     }
+    let keys: Vec<Key> = model.keys().copied().collect();
+    for some in keys.chunks(16) {
+        let mut found = vec![Vec::new(); some.len()];
+        let mut see = |place: usize, value: &[u8]| found[place] = value.to_vec();
+        assert_eq!(
+            snapshot.get_many(some, &mut see).unwrap(),
+            some.len(),
+            "{name}"
+        );
+        assert!(some.iter().map(|key| &model[key]).eq(&found), "{name}");
+    }
     for from in model.keys().step_by(37) {
         let mut found = Vec::new();
         let mut see = |key: &[u8], value: &[u8]| found.push((key.to_vec(), value.to_vec()));
@@ -57,11 +87,9 @@ fn assert_same(snapshot: &dyn Snapshot, model: &Model, name: &str) {
 
 #[test]
 fn gets_and_ranges_agree_with_a_map_before_and_after_settling() {
-    for kind in [KeyKind::Random, KeyKind::Prefixed] {
+    for kind in KeyKind::ALL {
         let records = Records::new(kind);
-        let model: Model = (0..2_000)
-            .map(|n| (records.key(n), records.value(n).to_vec()))
-            .collect();
+        let model = model_of(&records, 0..2_000);
         on_each(|engine, name| {
             let durability = best(engine);
             let mut batch = (0..1_950).map(|number| records.record(number));
@@ -130,9 +158,7 @@ fn commits_in_flight_are_all_there_when_acknowledged() {
         if !engine.put_in_flight(&mut given, 64).unwrap() {
             return;
         }
-        let model: Model = (0..500)
-            .map(|n| (records.key(n), records.value(n).to_vec()))
-            .collect();
+        let model = model_of(&records, 0..500);
         engine
             .read(&mut |snapshot| {
                 assert_same(snapshot, &model, name);
@@ -140,4 +166,70 @@ fn commits_in_flight_are_all_there_when_acknowledged() {
             })
             .unwrap();
     });
+}
+
+#[test]
+fn loads_hold_everything_whether_sorted_or_not() {
+    const COUNT: u64 = 25_000;
+    let records = Records::new(KeyKind::Random);
+    let model = model_of(&records, 0..COUNT);
+    let mut numbers: Vec<u64> = (0..COUNT).collect();
+    for sorted in [false, true] {
+        if sorted {
+            numbers.sort_unstable_by_key(|&number| records.key(number));
+        }
+        on_each(|engine, name| {
+            let mut all = numbers.iter().map(|&number| records.record(number));
+            engine.load(&mut all, sorted).unwrap();
+            assert_holds(engine, &model, &[records.key(COUNT)], name);
+        });
+    }
+}
+
+#[test]
+fn what_is_removed_is_gone_also_after_compaction() {
+    let records = Records::new(KeyKind::Random);
+    let left = model_of(&records, (0..3_000).step_by(3));
+    let removed = || (0..3_000).filter(|number| number % 3 != 0);
+    let gone: Vec<Key> = removed().map(|number| records.key(number)).collect();
+    on_each(|engine, name| {
+        let durability = best(engine);
+        let mut batch = (0..3_000).map(|number| records.record(number));
+        engine.put_batch(&mut batch, durability).unwrap();
+        engine
+            .remove_batch(&mut gone.iter().copied(), durability)
+            .unwrap();
+        assert_holds(engine, &left, &gone, name);
+        engine.settle().unwrap();
+        assert_holds(engine, &left, &gone, name);
+        engine.compact().unwrap();
+        assert_holds(engine, &left, &gone, name);
+    });
+}
+
+#[test]
+fn a_small_budget_holds_more_than_fits_it() {
+    const COUNT: u64 = 100_000;
+    let records = Records::new(KeyKind::Random);
+    for &name in EngineName::value_variants() {
+        let directory = tempfile::tempdir().unwrap();
+        let engine = name
+            .open_within(directory.path(), Budget::Bytes(16 << 20))
+            .unwrap();
+        let mut all = (0..COUNT).map(|number| records.record(number));
+        engine.load(&mut all, false).unwrap();
+        engine.settle().unwrap();
+        let model = model_of(&records, (0..COUNT).step_by(10));
+        engine
+            .read(&mut |snapshot| {
+                for (key, value) in &model {
+                    let mut found = Vec::new();
+                    snapshot.get(key, &mut |v| found = v.to_vec())?;
+                    assert_eq!(&found, value, "{}", name.label());
+                }
+                Ok(())
+            })
+            .unwrap();
+        engine.close().unwrap();
+    }
 }

@@ -5,16 +5,23 @@
 //! - `Sync` is `PersistMode::SyncData` set on the transaction, `Buffered` is `PersistMode::Buffer`.
 //!   Commits are serialised by a lock that is held across the sync: no group commit.
 //! - Default options apart from the cache: 64 MiB memtables, 4 KiB blocks.
-//! - `settle` flushes the memtable and compacts fully.
+//! - A budget limits the block cache and the memtable, of which one may wait to be flushed.
+//! - A sorted load is an ingestion, which writes tables without journal or memtable; an unsorted one
+//!   transactions of 10,000, persisted at the end.
+//! - `settle` flushes the memtable and compacts fully, which gives space back too.
 
 use std::path::Path;
 
 use fjall::{
-    KeyspaceCreateOptions, OptimisticTxDatabase, OptimisticTxKeyspace, PersistMode, Readable,
+    KeyspaceCreateOptions, OptimisticTxDatabase, OptimisticTxKeyspace, OptimisticWriteTx,
+    PersistMode, Readable,
 };
 
 use crate::Result;
-use crate::engine::{Durability, Engine, Record, Snapshot};
+use crate::data::Key;
+use crate::engine::{Budget, Durability, Engine, Record, Snapshot, in_batches};
+
+const LOAD_BATCH: usize = 10_000;
 
 /// An open fjall database.
 pub(super) struct Fjall {
@@ -23,35 +30,32 @@ pub(super) struct Fjall {
 }
 
 impl Fjall {
-    pub(super) fn open(directory: &Path) -> Result<Self> {
+    pub(super) fn open(directory: &Path, budget: Budget) -> Result<Self> {
         let database = OptimisticTxDatabase::builder(directory)
-            .cache_size(super::CACHE_BYTES as u64)
+            .cache_size(budget.cache() as u64)
             .open()?;
-        let records = database.keyspace("records", KeyspaceCreateOptions::default)?;
+        let records = database.keyspace("records", || {
+            let options = KeyspaceCreateOptions::default();
+            match budget.writes() {
+                Some(bytes) => options.max_memtable_size(bytes as u64 / 2),
+                None => options,
+            }
+        })?;
         Ok(Self { database, records })
     }
 
-    fn commit(
-        &self,
-        records: &mut dyn Iterator<Item = Record<'_>>,
-        durability: Durability,
-    ) -> Result<()> {
+    fn begin(&self, durability: Durability) -> Result<OptimisticWriteTx> {
         let mode = match durability {
             Durability::Sync => PersistMode::SyncData,
             Durability::Buffered => PersistMode::Buffer,
         };
-        let mut transaction = self.database.write_tx()?.durability(Some(mode));
-        for record in records {
-            transaction.insert(&self.records, record.key, record.value);
-        }
-        transaction.commit()??;
-        Ok(())
+        Ok(self.database.write_tx()?.durability(Some(mode)))
     }
 }
 
 impl Engine for Fjall {
     fn put(&self, record: Record<'_>, durability: Durability) -> Result<()> {
-        self.commit(&mut std::iter::once(record), durability)
+        self.put_batch(&mut std::iter::once(record), durability)
     }
 
     fn put_batch(
@@ -59,7 +63,39 @@ impl Engine for Fjall {
         records: &mut dyn Iterator<Item = Record<'_>>,
         durability: Durability,
     ) -> Result<()> {
-        self.commit(records, durability)
+        let mut transaction = self.begin(durability)?;
+        for record in records {
+            transaction.insert(&self.records, &record.key[..], record.value);
+        }
+        transaction.commit()??;
+        Ok(())
+    }
+
+    fn remove_batch(
+        &self,
+        keys: &mut dyn Iterator<Item = Key>,
+        durability: Durability,
+    ) -> Result<()> {
+        let mut transaction = self.begin(durability)?;
+        for key in keys {
+            transaction.remove(&self.records, &key[..]);
+        }
+        transaction.commit()??;
+        Ok(())
+    }
+
+    fn load(&self, records: &mut dyn Iterator<Item = Record<'_>>, sorted: bool) -> Result<()> {
+        if sorted {
+            let mut ingestion = self.records.inner().start_ingestion()?;
+            for record in records {
+                ingestion.write(&record.key[..], record.value)?;
+            }
+            return Ok(ingestion.finish()?);
+        }
+        in_batches(records, LOAD_BATCH, &mut |batch| {
+            self.put_batch(batch, Durability::Buffered)
+        })?;
+        Ok(self.database.persist(PersistMode::SyncData)?)
     }
 
     fn settle(&self) -> Result<()> {

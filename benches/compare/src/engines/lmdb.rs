@@ -6,14 +6,20 @@
 //! - No `MDB_WRITEMAP`: a stray pointer of the program must not reach the data.
 //! - A snapshot is one read transaction, used for all reads of a thread; values are lent from the
 //!   mapping.
+//! - It has no cache of its own, so no budget: the system's page cache does it all.
+//! - A load is one transaction; a sorted one appends (`MDB_APPEND`).
+//! - Space comes back by a compacting copy alone, which here takes the file's place.
 //! - The environment is leaked: its databases borrow it, and the process ends with the workload.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use heed::types::Bytes;
-use heed::{CommitOrAbort, Database, Env, EnvOpenOptions, RoTxn, WithoutTls};
+use heed::{
+    CommitOrAbort, CompactionOption, Database, Env, EnvOpenOptions, PutFlags, RoTxn, WithoutTls,
+};
 
 use crate::Result;
+use crate::data::Key;
 use crate::engine::{Durability, Engine, Record, Snapshot};
 
 /// Address space, not memory: more than any workload writes.
@@ -21,6 +27,7 @@ const MAP_BYTES: usize = 32 << 30;
 
 /// An open LMDB environment.
 pub(super) struct Lmdb {
+    directory: PathBuf,
     environment: &'static Env<WithoutTls>,
     records: Database<'static, Bytes, Bytes>,
 }
@@ -45,6 +52,7 @@ impl Lmdb {
             })?
             .unwrap_commit();
         Ok(Self {
+            directory: directory.to_owned(),
             environment,
             records,
         })
@@ -74,8 +82,46 @@ impl Engine for Lmdb {
         Ok(())
     }
 
+    fn remove_batch(
+        &self,
+        keys: &mut dyn Iterator<Item = Key>,
+        _durability: Durability,
+    ) -> Result<()> {
+        let mut transaction = self.environment.write_txn()?;
+        for key in keys {
+            self.records.delete(&mut transaction, &key)?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    fn load(&self, records: &mut dyn Iterator<Item = Record<'_>>, sorted: bool) -> Result<()> {
+        let flags = match sorted {
+            true => PutFlags::APPEND,
+            false => PutFlags::empty(),
+        };
+        let mut transaction = self.environment.write_txn()?;
+        for record in records {
+            self.records
+                .put_with_flags(&mut transaction, flags, &record.key, record.value)?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
     fn settle(&self) -> Result<()> {
         Ok(())
+    }
+
+    /// What is open goes on with the old file, which has no name any more.
+    fn compact(&mut self) -> Result<bool> {
+        let copy = self.directory.join("compacted.mdb");
+        let file = self
+            .environment
+            .copy_to_path(&copy, CompactionOption::Enabled)?;
+        file.sync_all()?;
+        std::fs::rename(copy, self.directory.join("data.mdb"))?;
+        Ok(true)
     }
 
     fn read(&self, body: &mut dyn FnMut(&dyn Snapshot) -> Result<()>) -> Result<()> {

@@ -1,7 +1,9 @@
 //! The engines that take part, one file each, and how they are opened by name.
 
+mod canopydb;
 mod fjall;
 mod lmdb;
+mod redb;
 #[cfg(feature = "rocksdb")]
 mod rocksdb;
 mod surrealkv;
@@ -11,10 +13,7 @@ mod vellum;
 use std::path::Path;
 
 use crate::Result;
-use crate::engine::Engine;
-
-/// What every engine that has a cache is given: more than the data set.
-const CACHE_BYTES: usize = 1 << 30;
+use crate::engine::{Budget, Engine};
 
 /// An engine by name.
 #[derive(
@@ -41,6 +40,10 @@ pub enum EngineName {
     Surrealkv,
     /// LMDB, by heed.
     Lmdb,
+    /// redb.
+    Redb,
+    /// canopydb's exclusive transactions.
+    Canopydb,
     /// RocksDB's `OptimisticTransactionDB`.
     #[cfg(feature = "rocksdb")]
     Rocksdb,
@@ -58,6 +61,8 @@ impl EngineName {
             Self::Fjall => "fjall",
             Self::Surrealkv => "surrealkv",
             Self::Lmdb => "lmdb",
+            Self::Redb => "redb",
+            Self::Canopydb => "canopydb",
             #[cfg(feature = "rocksdb")]
             Self::Rocksdb => "rocksdb",
             #[cfg(feature = "rocksdb")]
@@ -74,18 +79,25 @@ impl EngineName {
         }
     }
 
-    /// Opens or creates a store in `directory`, which exists.
+    /// Opens or creates a store in `directory`, which exists, with all the memory it wants.
     pub fn open(self, directory: &Path) -> Result<Box<dyn Engine>> {
+        self.open_within(directory, Budget::Ample)
+    }
+
+    /// The same within a budget.
+    pub fn open_within(self, directory: &Path, budget: Budget) -> Result<Box<dyn Engine>> {
         Ok(match self {
             #[cfg(feature = "vellum")]
-            Self::Vellum => Box::new(vellum::Vellum::open(directory)?),
-            Self::Fjall => Box::new(fjall::Fjall::open(directory)?),
-            Self::Surrealkv => Box::new(surrealkv::SurrealKv::open(directory)?),
+            Self::Vellum => Box::new(vellum::Vellum::open(directory, budget)?),
+            Self::Fjall => Box::new(fjall::Fjall::open(directory, budget)?),
+            Self::Surrealkv => Box::new(surrealkv::SurrealKv::open(directory, budget)?),
             Self::Lmdb => Box::new(lmdb::Lmdb::open(directory)?),
+            Self::Redb => Box::new(redb::Redb::open(directory, budget)?),
+            Self::Canopydb => Box::new(canopydb::Canopydb::open(directory, budget)?),
             #[cfg(feature = "rocksdb")]
-            Self::Rocksdb => Box::new(rocksdb::RocksDb::open_transactional(directory)?),
+            Self::Rocksdb => Box::new(rocksdb::RocksDb::open_transactional(directory, budget)?),
             #[cfg(feature = "rocksdb")]
-            Self::RocksdbWb => Box::new(rocksdb::RocksDb::open_plain(directory)?),
+            Self::RocksdbWb => Box::new(rocksdb::RocksDb::open_plain(directory, budget)?),
         })
     }
 }

@@ -7,56 +7,77 @@
 //!   background threads; otherwise the defaults (64 MiB memtables, 4 KiB blocks).
 //! - A snapshot is read with one `ReadOptions` and pinned values, so nothing is copied; each range
 //!   has an iterator of its own.
-//! - `settle` flushes and compacts fully.
+//! - A budget is the block cache's, and memtables are counted against it (a write buffer manager).
+//! - A sorted load is one table file, made aside and ingested; an unsorted one batches of 10,000
+//!   without the log, then a flush.
+//! - Many keys are one `multi_get`.
+//! - `settle` flushes and compacts fully, which gives space back too.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rocksdb::{
     BlockBasedOptions, Cache, DB, DBAccess, DBPinnableSlice, DBRawIteratorWithThreadMode,
-    OptimisticTransactionDB, OptimisticTransactionOptions, Options, ReadOptions,
-    SnapshotWithThreadMode, WriteBatch, WriteOptions,
+    IngestExternalFileOptions, OptimisticTransactionDB, OptimisticTransactionOptions, Options,
+    ReadOptions, SnapshotWithThreadMode, SstFileWriter, WriteBatch, WriteBufferManager,
+    WriteOptions,
 };
 
 use crate::Result;
-use crate::engine::{Durability, Engine, Record, Snapshot};
+use crate::data::Key;
+use crate::engine::{Budget, Durability, Engine, Record, Snapshot, in_batches};
+
+const LOAD_BATCH: usize = 10_000;
 
 /// An open RocksDB database of either kind.
 pub(super) struct RocksDb<D> {
     database: D,
+    directory: PathBuf,
     sync: WriteOptions,
     buffered: WriteOptions,
+    unlogged: WriteOptions,
 }
 
 impl RocksDb<OptimisticTransactionDB> {
-    pub(super) fn open_transactional(directory: &Path) -> Result<Self> {
-        Ok(Self::new(OptimisticTransactionDB::open(
-            &options(),
-            directory,
-        )?))
+    pub(super) fn open_transactional(directory: &Path, budget: Budget) -> Result<Self> {
+        let database = OptimisticTransactionDB::open(&options(budget), directory)?;
+        Ok(Self::new(database, directory))
     }
 }
 
 impl RocksDb<DB> {
-    pub(super) fn open_plain(directory: &Path) -> Result<Self> {
-        Ok(Self::new(DB::open(&options(), directory)?))
+    pub(super) fn open_plain(directory: &Path, budget: Budget) -> Result<Self> {
+        Ok(Self::new(DB::open(&options(budget), directory)?, directory))
     }
 }
 
 impl<D> RocksDb<D> {
-    fn new(database: D) -> Self {
+    fn new(database: D, directory: &Path) -> Self {
         let mut sync = WriteOptions::new();
         sync.set_sync(true);
+        let mut unlogged = WriteOptions::new();
+        unlogged.disable_wal(true);
         Self {
             database,
+            directory: directory.to_owned(),
             sync,
             buffered: WriteOptions::new(),
+            unlogged,
+        }
+    }
+
+    fn options_of(&self, durability: Durability) -> &WriteOptions {
+        match durability {
+            Durability::Sync => &self.sync,
+            Durability::Buffered => &self.buffered,
         }
     }
 }
 
-fn options() -> Options {
+fn options(budget: Budget) -> Options {
+    let writes = budget.writes();
+    let cache = Cache::new_lru_cache(budget.cache() + writes.unwrap_or_default());
     let mut blocks = BlockBasedOptions::default();
-    blocks.set_block_cache(&Cache::new_lru_cache(super::CACHE_BYTES));
+    blocks.set_block_cache(&cache);
     blocks.set_bloom_filter(10.0, false);
     blocks.set_format_version(6);
     let mut options = Options::default();
@@ -64,6 +85,11 @@ fn options() -> Options {
     options.set_block_based_table_factory(&blocks);
     options.set_compression_type(rocksdb::DBCompressionType::None);
     options.increase_parallelism(2);
+    if let Some(bytes) = writes {
+        let manager = WriteBufferManager::new_write_buffer_manager_with_cache(bytes, false, cache);
+        options.set_write_buffer_manager(&manager);
+        options.set_write_buffer_size(bytes / 2);
+    }
     options
 }
 
@@ -74,7 +100,11 @@ trait Flavour: DBAccess + Sync + Sized {
         records: &mut dyn Iterator<Item = Record<'_>>,
         options: &WriteOptions,
     ) -> Result<()>;
+    fn remove(&self, keys: &mut dyn Iterator<Item = Key>, options: &WriteOptions) -> Result<()>;
+    fn ingest(&self, table: PathBuf) -> Result<()>;
+    fn flush_all(&self) -> Result<()>;
     fn compact(&self) -> Result<()>;
+    fn many(&self, keys: &[Key], options: &ReadOptions) -> Result<Vec<Option<Vec<u8>>>>;
     fn iterator(&self, options: ReadOptions) -> DBRawIteratorWithThreadMode<'_, Self>;
     fn pinned(&self, key: &[u8], options: &ReadOptions) -> Result<Option<DBPinnableSlice<'_>>>;
 }
@@ -82,6 +112,21 @@ trait Flavour: DBAccess + Sync + Sized {
 /// Both types have these methods, but no common trait offers them.
 macro_rules! shared {
     () => {
+        fn ingest(&self, table: PathBuf) -> Result<()> {
+            let mut options = IngestExternalFileOptions::default();
+            options.set_move_files(true);
+            Ok(self.ingest_external_file_opts(&options, vec![table])?)
+        }
+
+        fn flush_all(&self) -> Result<()> {
+            Ok(self.flush()?)
+        }
+
+        fn many(&self, keys: &[Key], options: &ReadOptions) -> Result<Vec<Option<Vec<u8>>>> {
+            let values = self.multi_get_opt(keys, options);
+            Ok(values.into_iter().collect::<std::result::Result<_, _>>()?)
+        }
+
         fn compact(&self) -> Result<()> {
             self.flush()?;
             self.compact_range::<&[u8], &[u8]>(None, None);
@@ -111,6 +156,14 @@ impl Flavour for OptimisticTransactionDB {
         Ok(transaction.commit()?)
     }
 
+    fn remove(&self, keys: &mut dyn Iterator<Item = Key>, options: &WriteOptions) -> Result<()> {
+        let transaction = self.transaction_opt(options, &OptimisticTransactionOptions::default());
+        for key in keys {
+            transaction.delete(key)?;
+        }
+        Ok(transaction.commit()?)
+    }
+
     shared!();
 }
 
@@ -123,6 +176,14 @@ impl Flavour for DB {
         let mut batch = WriteBatch::default();
         for record in records {
             batch.put(record.key, record.value);
+        }
+        Ok(self.write_opt(batch, options)?)
+    }
+
+    fn remove(&self, keys: &mut dyn Iterator<Item = Key>, options: &WriteOptions) -> Result<()> {
+        let mut batch = WriteBatch::default();
+        for key in keys {
+            batch.delete(key);
         }
         Ok(self.write_opt(batch, options)?)
     }
@@ -140,11 +201,33 @@ impl<D: Flavour> Engine for RocksDb<D> {
         records: &mut dyn Iterator<Item = Record<'_>>,
         durability: Durability,
     ) -> Result<()> {
-        let options = match durability {
-            Durability::Sync => &self.sync,
-            Durability::Buffered => &self.buffered,
-        };
-        self.database.commit(records, options)
+        self.database.commit(records, self.options_of(durability))
+    }
+
+    fn remove_batch(
+        &self,
+        keys: &mut dyn Iterator<Item = Key>,
+        durability: Durability,
+    ) -> Result<()> {
+        self.database.remove(keys, self.options_of(durability))
+    }
+
+    fn load(&self, records: &mut dyn Iterator<Item = Record<'_>>, sorted: bool) -> Result<()> {
+        if sorted {
+            let options = options(Budget::Ample);
+            let table = self.directory.join("load.sst");
+            let mut writer = SstFileWriter::create(&options);
+            writer.open(&table)?;
+            for record in records {
+                writer.put(record.key, record.value)?;
+            }
+            writer.finish()?;
+            return self.database.ingest(table);
+        }
+        in_batches(records, LOAD_BATCH, &mut |batch| {
+            self.database.commit(batch, &self.unlogged)
+        })?;
+        self.database.flush_all()
     }
 
     fn settle(&self) -> Result<()> {
@@ -180,6 +263,18 @@ impl<D: Flavour> Snapshot for View<'_, D> {
             see(value);
         }
         Ok(value.is_some())
+    }
+
+    fn get_many(&self, keys: &[Key], see: &mut dyn FnMut(usize, &[u8])) -> Result<usize> {
+        let mut found = 0;
+        let values = self.database.many(keys, &self.options)?;
+        for (place, value) in values.iter().enumerate() {
+            if let Some(value) = value {
+                see(place, value);
+                found += 1;
+            }
+        }
+        Ok(found)
     }
 
     fn range(&self, from: &[u8], count: usize, see: &mut dyn FnMut(&[u8], &[u8])) -> Result<usize> {

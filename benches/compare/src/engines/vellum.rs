@@ -5,14 +5,20 @@
 //!   mapped files.
 //! - The in-flight workload keeps up to so many `CommitHandle`s and waits for the oldest.
 //! - A snapshot is one `ReadTransaction`; values are lent, those of a range one by one.
+//! - A budget is its own.
+//! - A load is `Buffered` transactions of 10,000, then a sync of the log.
+//! - `settle` is a checkpoint, which brings everything into pages.
 
 use std::collections::VecDeque;
 use std::path::Path;
 
-use vellum::{CommitHandle, Database, ReadTransaction, Table, Transaction};
+use vellum::{CommitHandle, Database, Options, ReadTransaction, Table, Transaction};
 
 use crate::Result;
-use crate::engine::{Durability, Engine, Record, Snapshot};
+use crate::data::Key;
+use crate::engine::{Budget, Durability, Engine, Record, Snapshot, in_batches};
+
+const LOAD_BATCH: usize = 10_000;
 
 /// An open database and its table.
 pub(super) struct Vellum {
@@ -21,10 +27,29 @@ pub(super) struct Vellum {
 }
 
 impl Vellum {
-    pub(super) fn open(directory: &Path) -> Result<Self> {
-        let database = Database::open(directory)?;
+    pub(super) fn open(directory: &Path, budget: Budget) -> Result<Self> {
+        let options = match budget {
+            Budget::Ample => Options::new(),
+            Budget::Bytes(bytes) => Options::new().memory_budget(bytes),
+        };
+        let database = options.open(directory)?;
         let records = database.table("records")?;
         Ok(Self { database, records })
+    }
+
+    fn commit(&self, transaction: Transaction, durability: Durability) -> Result<()> {
+        match durability {
+            // The database's own durability; it waits, and asks nobody else to write.
+            Durability::Sync => {
+                transaction.commit()?;
+            }
+            Durability::Buffered => {
+                transaction
+                    .commit_with(vellum::Durability::Buffered)?
+                    .wait()?;
+            }
+        }
+        Ok(())
     }
 
     fn write(&self, records: &mut dyn Iterator<Item = Record<'_>>) -> Result<Transaction> {
@@ -46,19 +71,26 @@ impl Engine for Vellum {
         records: &mut dyn Iterator<Item = Record<'_>>,
         durability: Durability,
     ) -> Result<()> {
-        let transaction = self.write(records)?;
-        match durability {
-            // The database's own durability; it waits, and asks nobody else to write.
-            Durability::Sync => {
-                transaction.commit()?;
-            }
-            Durability::Buffered => {
-                transaction
-                    .commit_with(vellum::Durability::Buffered)?
-                    .wait()?;
-            }
+        self.commit(self.write(records)?, durability)
+    }
+
+    fn remove_batch(
+        &self,
+        keys: &mut dyn Iterator<Item = Key>,
+        durability: Durability,
+    ) -> Result<()> {
+        let mut transaction = self.database.begin()?;
+        for key in keys {
+            transaction.remove(&self.records, key)?;
         }
-        Ok(())
+        self.commit(transaction, durability)
+    }
+
+    fn load(&self, records: &mut dyn Iterator<Item = Record<'_>>, _sorted: bool) -> Result<()> {
+        in_batches(records, LOAD_BATCH, &mut |batch| {
+            self.put_batch(batch, Durability::Buffered)
+        })?;
+        Ok(self.database.sync()?)
     }
 
     fn put_in_flight(
@@ -89,7 +121,7 @@ impl Engine for Vellum {
     }
 
     fn settle(&self) -> Result<()> {
-        Ok(self.database.sync()?)
+        Ok(self.database.checkpoint()?)
     }
 
     fn read(&self, body: &mut dyn FnMut(&dyn Snapshot) -> Result<()>) -> Result<()> {
@@ -116,6 +148,18 @@ impl Snapshot for View<'_> {
             see(value);
         }
         Ok(value.is_some())
+    }
+
+    fn get_many(&self, keys: &[Key], see: &mut dyn FnMut(usize, &[u8])) -> Result<usize> {
+        let mut found = 0;
+        let values = self.snapshot.get_many(self.records, keys)?;
+        for (place, value) in values.iter().enumerate() {
+            if let Some(value) = value {
+                see(place, value);
+                found += 1;
+            }
+        }
+        Ok(found)
     }
 
     fn range(&self, from: &[u8], count: usize, see: &mut dyn FnMut(&[u8], &[u8])) -> Result<usize> {

@@ -1,30 +1,41 @@
 //! What is measured.
 //!
-//! 1. Each workload runs in a process and a directory of its own and yields some samples.
+//! 1. Each workload runs in a process and a directory of its own and yields some samples, or none
+//!    where the engine cannot do it.
 //! 2. Before a stretch is measured, the same work is done for a moment unmeasured, so that nobody
 //!    pays for first touches and thread starts.
-//! 3. A stretch ends after [`Settings::time`] or [`Settings::records`] operations. It is short:
-//!    the flushes and compactions that log-structured peers owe afterwards are mostly not in it.
-//!    That favours them, never us.
+//! 3. A stretch ends after [`Settings::time`] or [`Settings::records`] operations, unless its
+//!    workload says otherwise. It is short: the flushes and compactions that log-structured peers owe
+//!    afterwards are mostly not in it. That favours them, never us; [`Workload::Sustained`] shows them.
 //! 4. Every result is looked at: a missing record or a wrong value ends the workload with an error.
 
 mod batches;
+mod beside;
 mod buffered;
 mod drive;
 mod durable;
+mod filling;
+mod fresh;
+mod keys;
+mod larger;
+mod loads;
 mod opening;
 mod reads;
+mod removals;
+mod space;
+mod sustained;
+mod warm;
 
 use std::path::Path;
 use std::time::Duration;
 
 use crate::Result;
-use crate::data::{KeyKind, Records};
+use crate::data::Records;
 use crate::engine::{Durability, Engine};
 use crate::engines::EngineName;
 use crate::measure::Sample;
 
-pub use opening::fill_and_die;
+pub use filling::{End, fill};
 
 /// A group of measurements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -35,12 +46,26 @@ pub enum Workload {
     Buffered,
     /// Durable batches of 1,000.
     Batches,
-    /// Point reads from one snapshot on 1 and 2 threads, ranges of ten, reads beside a writer.
+    /// Reads of settled records: points, many at once, absent keys, ranges, a scan, beside a writer.
     Reads,
-    /// The same with prefixed keys.
-    ReadsPrefixed,
     /// Opening after SIGKILL: replay of the log.
     Opening,
+    /// The reads again, with three records in ten overwritten since.
+    Fresh,
+    /// Point reads and ranges with keys that begin alike, beside random ones.
+    Keys,
+    /// Loads of sorted and unsorted records into an empty store.
+    Loads,
+    /// Removals of half of the records.
+    Removals,
+    /// Buffered commits for longer: inserts and updates, their rate over time.
+    Sustained,
+    /// Four times the records within 64 MiB of memory.
+    Larger,
+    /// Bytes written for updates; the size of the files after loads, removals and compaction.
+    Space,
+    /// Opening after SIGKILL during a load, of the records and of ten times as many.
+    Killed,
 }
 
 impl Workload {
@@ -56,7 +81,15 @@ impl Workload {
     /// Whether `engine` has anything of its own to show here: write batches differ from
     /// transactions in writing only.
     pub fn concerns(self, engine: EngineName) -> bool {
-        let writes = matches!(self, Self::Durable | Self::Buffered | Self::Batches);
+        let writes = matches!(
+            self,
+            Self::Durable
+                | Self::Buffered
+                | Self::Batches
+                | Self::Loads
+                | Self::Removals
+                | Self::Sustained
+        );
         writes || engine.label() != "rocksdb-wb"
     }
 
@@ -67,8 +100,15 @@ impl Workload {
             Self::Buffered => "buffered",
             Self::Batches => "batches",
             Self::Reads => "reads",
-            Self::ReadsPrefixed => "reads-prefixed",
             Self::Opening => "opening",
+            Self::Fresh => "fresh",
+            Self::Keys => "keys",
+            Self::Loads => "loads",
+            Self::Removals => "removals",
+            Self::Sustained => "sustained",
+            Self::Larger => "larger",
+            Self::Space => "space",
+            Self::Killed => "killed",
         }
     }
 }
@@ -84,7 +124,9 @@ pub struct Settings {
     pub time: Duration,
 }
 
-/// The batch in which engines without buffered commits are loaded, which is not measured.
+/// The batch in which records are loaded where loading is not measured.
+const LOAD_BATCH: u64 = 1000;
+/// The same for engines without buffered commits.
 const SYNC_BATCH: u64 = 100_000;
 
 /// Runs one workload on one engine in `directory`, which is empty.
@@ -94,14 +136,22 @@ pub fn run(
     directory: &Path,
     settings: &Settings,
 ) -> Result<Vec<Sample>> {
-    match workload {
-        Workload::Durable => durable::run(engine, directory, settings),
-        Workload::Buffered => buffered::run(engine, directory, settings),
-        Workload::Batches => batches::run(engine, directory, settings),
-        Workload::Reads => reads::run(engine, directory, settings, KeyKind::Random),
-        Workload::ReadsPrefixed => reads::run(engine, directory, settings, KeyKind::Prefixed),
-        Workload::Opening => opening::run(engine, directory, settings),
-    }
+    let run = match workload {
+        Workload::Durable => durable::run,
+        Workload::Buffered => buffered::run,
+        Workload::Batches => batches::run,
+        Workload::Reads => warm::run,
+        Workload::Opening => opening::run,
+        Workload::Fresh => fresh::run,
+        Workload::Keys => keys::run,
+        Workload::Loads => loads::run,
+        Workload::Removals => removals::run,
+        Workload::Sustained => sustained::run,
+        Workload::Larger => larger::run,
+        Workload::Space => space::run,
+        Workload::Killed => opening::run_killed,
+    };
+    run(engine, directory, settings)
 }
 
 /// A fresh directory for one stretch, so that none meets the remains of another.
@@ -111,13 +161,23 @@ fn fresh(directory: &Path, name: &str) -> Result<std::path::PathBuf> {
     Ok(path)
 }
 
+/// Opens a store in `directory`, commits all records, lets it settle, and reads each once.
+fn loaded(
+    name: EngineName,
+    directory: &Path,
+    records: &Records,
+    settings: &Settings,
+) -> Result<Box<dyn Engine>> {
+    let engine = name.open(directory)?;
+    load(engine.as_ref(), records, settings.records, LOAD_BATCH)?;
+    engine.settle()?;
+    check(engine.as_ref(), records, 0..settings.records)?;
+    Ok(engine)
+}
+
 /// Commits records `0..count` in batches of `batch`, or of [`SYNC_BATCH`] where each would sync.
 fn load(engine: &dyn Engine, records: &Records, count: u64, batch: u64) -> Result<()> {
-    let buffered = engine.supports(Durability::Buffered);
-    let (durability, batch) = match buffered {
-        true => (Durability::Buffered, batch),
-        false => (Durability::Sync, SYNC_BATCH),
-    };
+    let (durability, batch) = unsynced(engine, batch);
     let mut start = 0;
     while start < count {
         let end = count.min(start + batch);
@@ -130,17 +190,40 @@ fn load(engine: &dyn Engine, records: &Records, count: u64, batch: u64) -> Resul
     Ok(())
 }
 
+/// How what is not measured is committed: `Buffered` in batches of `batch`, where that exists.
+fn unsynced(engine: &dyn Engine, batch: u64) -> (Durability, u64) {
+    match engine.supports(Durability::Buffered) {
+        true => (Durability::Buffered, batch),
+        false => (Durability::Sync, SYNC_BATCH),
+    }
+}
+
 /// Checks that the records in `numbers` are there, whole.
 fn check(engine: &dyn Engine, records: &Records, numbers: impl Iterator<Item = u64>) -> Result<()> {
+    check_values(engine, records, numbers, &|number| {
+        Some(records.value(number))
+    })
+}
+
+/// Checks that the records in `numbers` have the values that `value` tells, or are absent.
+fn check_values<'r>(
+    engine: &dyn Engine,
+    records: &'r Records,
+    numbers: impl Iterator<Item = u64>,
+    value: &dyn Fn(u64) -> Option<&'r [u8]>,
+) -> Result<()> {
     let mut numbers = Some(numbers);
     engine.read(&mut |snapshot| {
         for number in numbers.take().into_iter().flatten() {
+            let expected = value(number);
             let mut same = false;
-            snapshot.get(&records.key(number), &mut |v| {
-                same = v == records.value(number)
+            let found = snapshot.get(&records.key(number), &mut |found| {
+                same = expected == Some(found);
             })?;
-            if !same {
-                return Err(format!("record {number} is missing or wrong").into());
+            if found != expected.is_some() || found != same {
+                return Err(
+                    format!("record {number} is missing, wrong, or not to be there").into(),
+                );
             }
         }
         Ok(())
