@@ -7,6 +7,7 @@ mod put;
 mod scan;
 mod search;
 mod stats;
+mod vacuum;
 mod verify;
 mod wal_verify;
 
@@ -36,6 +37,7 @@ pub(crate) enum Command {
     Import(import::Import),
     Search(search::Search),
     Stats(stats::Stats),
+    Vacuum(vacuum::Vacuum),
     Verify(verify::Verify),
     Backup(backup::Backup),
     Restore(backup::Restore),
@@ -55,6 +57,7 @@ impl Command {
             Self::Import(import) => import.run(),
             Self::Search(search) => search.run(),
             Self::Stats(stats) => stats.run(),
+            Self::Vacuum(vacuum) => vacuum.run(),
             Self::Verify(verify) => verify.run(),
             Self::Backup(backup) => backup.run(),
             Self::Restore(restore) => restore.run(),

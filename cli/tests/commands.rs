@@ -250,8 +250,8 @@ fn help_is_there_for_each_command() {
     let place = Place::new();
     let help = place.done(&["--help"]);
     for command in [
-        "demo", "get", "put", "scan", "import", "search", "stats", "verify", "backup", "restore",
-        "wal",
+        "demo", "get", "put", "scan", "import", "search", "stats", "vacuum", "verify", "backup",
+        "restore", "wal",
     ] {
         assert!(
             help.contains(&format!("\n  {command} ")),
@@ -260,6 +260,19 @@ fn help_is_there_for_each_command() {
         assert!(place.done(&[command, "--help"]).contains("Usage: vellum "));
     }
     assert!(!help.contains("demo-load"));
+}
+
+#[test]
+fn vacuum_makes_the_file_shorter_and_says_so() {
+    let place = with_vectors();
+    let printed = place.done(&["vacuum", "db"]);
+    assert!(
+        printed.starts_with("pages: ") && printed.contains("in use"),
+        "{printed}"
+    );
+    assert_eq!(place.done(&["get", "db", "letters", "c"]), "third\n");
+    place.done(&["verify", "db"]);
+    place.fails(1, &["vacuum", "nothing"]);
 }
 
 #[test]

@@ -52,6 +52,7 @@ mod table;
 mod table_options;
 mod transact;
 mod transaction;
+mod vacuum;
 mod verify;
 
 pub use argument::InvalidArgument;
@@ -73,6 +74,7 @@ pub use stats::{LogStats, PageStats, Stats};
 pub use table::Table;
 pub use table_options::TableOptions;
 pub use transaction::Transaction;
+pub use vacuum::VacuumReport;
 pub use vellum_base::{
     Corruption, KEY_BYTES_MAX, NAME_BYTES_MAX, Timestamp, VALUE_BYTES_MAX, VECTOR_DIMENSION_MAX,
 };

@@ -89,7 +89,7 @@ impl Merger {
     }
 
     /// Makes a checkpoint of the present base, unless it is that of the last one.
-    fn write(&self) -> Result<()> {
+    pub(crate) fn write(&self) -> Result<()> {
         self.write_in(&self.store.merging())
     }
 

@@ -94,6 +94,16 @@ impl Saved {
         }
     }
 
+    /// The same, with the roots that are given for tables' numbers.
+    pub(crate) fn with_roots(mut self, root: impl Fn(TableId) -> Root) -> Self {
+        for (id, table) in (0..).map(TableId).zip(&mut self.tables) {
+            if let Some(table) = table {
+                table.root = root(id);
+            }
+        }
+        self
+    }
+
     /// The tables that were not dropped, with their numbers.
     pub(crate) fn present(&self) -> impl Iterator<Item = (TableId, &SavedTable)> {
         let numbered = (0..).map(TableId).zip(&self.tables);

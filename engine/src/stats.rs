@@ -58,6 +58,8 @@ pub struct PageStats {
     pub file_bytes: u64,
     /// Bytes of it that are in use, also by old snapshots.
     pub used_bytes: u64,
+    /// Pages that are replaced and that old snapshots, or the last checkpoint, still hold.
+    pub held_pages: usize,
     /// Bytes of pages written since the database was opened.
     pub written_bytes: u64,
     /// The pool's share of the memory budget.
@@ -120,6 +122,7 @@ impl PageStats {
             generations_waiting: shared.store.backlog().sealed(),
             file_bytes: stats.store.space.file * step,
             used_bytes: stats.store.space.used * step,
+            held_pages: stats.store.waiting,
             written_bytes: stats.written_bytes,
             pool_budget_bytes: stats.pool.budget_bytes,
             pool_bytes: stats.pool.resident_bytes,

@@ -103,8 +103,11 @@ fn run(sim: &SimDisk, background: bool) -> Vec<Transaction> {
             })
         })
         .collect();
+    let keeper = db.clone();
+    let keeper = thread::spawn(move || keeper.vacuum().map(drop).unwrap());
     workers
         .into_iter()
+        .chain([keeper])
         .for_each(|worker| worker.join().unwrap());
     db.close().unwrap();
     recorder.history()

@@ -60,7 +60,12 @@ fn executions_differ() {
 /// the environment sets others, as a long run does, they are not the model's to keep.
 #[test]
 fn bounds_are_kept() {
-    let outside = ["LOOM_PREEMPTIONS", "LOOM_EXECUTIONS", "SHUTTLE_ITERATIONS"];
+    let outside = [
+        "LOOM_PREEMPTIONS",
+        "LOOM_EXECUTIONS",
+        "SHUTTLE_TIMES",
+        "SHUTTLE_ITERATIONS",
+    ];
     if let Some(set) = outside
         .iter()
         .find(|name| std::env::var_os(format!("VELLUM_{name}")).is_some())

@@ -9,6 +9,7 @@
 //!    | `VELLUM_LOOM_PREEMPTIONS` | preemptions in an execution under loom, or `none` for all |
 //!    | `VELLUM_LOOM_EXECUTIONS` | executions at which loom stops |
 //!    | `VELLUM_SHUTTLE_ITERATIONS` | schedules under shuttle |
+//!    | `VELLUM_SHUTTLE_TIMES` | times as many schedules as the model's own |
 //!    | `VELLUM_SHUTTLE_REPLAY` | a file with the schedule that a failure printed: run just that |
 //!    | `SHUTTLE_RANDOM_SEED` | the seed that a failure printed, or any other |
 //!    | `VELLUM_STD_RUNS` | runs on real threads |
@@ -145,6 +146,7 @@ impl Bounds {
             Err(_) => {}
         }
         self.executions = variable("VELLUM_LOOM_EXECUTIONS").unwrap_or(self.executions);
+        self.schedules *= variable("VELLUM_SHUTTLE_TIMES").unwrap_or(1);
         self.schedules = variable("VELLUM_SHUTTLE_ITERATIONS").unwrap_or(self.schedules);
         self.runs = variable("VELLUM_STD_RUNS").unwrap_or(self.runs);
         self.replay = variable("VELLUM_SHUTTLE_REPLAY");

@@ -33,7 +33,7 @@ impl<S: Schema> Merging<'_, S> {
     }
 
     /// From now on views have `base`: the present one with what [`Merging::sealed`] gave, up to
-    /// generation number `merged`.
+    /// generation number `merged`; zero: none of it, so `base` has the same records as the present one.
     pub fn rebase(&self, base: S::Base, merged: u64) {
         let store = self.store;
         let registry = store.registry();

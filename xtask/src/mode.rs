@@ -108,7 +108,7 @@ impl Mode {
                     ("VELLUM_LOOM_EXECUTIONS", "1000000"),
                 ]
             }
-            Self::Shuttle if long => vec![("VELLUM_SHUTTLE_ITERATIONS", "100000")],
+            Self::Shuttle if long => vec![("VELLUM_SHUTTLE_TIMES", "30")],
             Self::Loom | Self::Shuttle => Vec::new(),
             Self::Crash => vec![(
                 "VELLUM_CRASH_STATES",

@@ -69,8 +69,9 @@ impl Stats {
 fn print_pages(out: &mut impl Write, pages: &PageStats) -> Result<()> {
     writeln!(
         out,
-        "pages              {} bytes, {} in use; checkpoint {}, with all commits up to {}",
-        pages.file_bytes, pages.used_bytes, pages.checkpoint, pages.merged
+        "pages              {} bytes, {} in use, {} pages held by old snapshots; checkpoint {}, with all \
+         commits up to {}",
+        pages.file_bytes, pages.used_bytes, pages.held_pages, pages.checkpoint, pages.merged
     )?;
     writeln!(
         out,

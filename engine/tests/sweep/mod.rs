@@ -15,6 +15,9 @@ const LEDGER: &str = "ledger";
 /// After so many commits what was committed is moved into pages.
 const CHECKPOINT_EVERY: u64 = 9;
 
+/// After so many the file of pages is made shorter.
+const VACUUM_EVERY: u64 = 24;
+
 /// One commit of the workload, decided by its number.
 pub(crate) enum Step {
     CreateTable,
@@ -134,6 +137,9 @@ pub(crate) fn run(db: &Database, sim: &SimDisk, from: u64, to: u64) -> vellum::R
         sim.mark(2 * number + u64::from(durable));
         if number % CHECKPOINT_EVERY == 0 {
             db.checkpoint()?;
+        }
+        if number % VACUUM_EVERY == 0 {
+            db.vacuum()?;
         }
     }
     Ok(())

@@ -12,8 +12,9 @@ use super::lists::{FAN, PIECE, Part, Shape, damage, span};
 use super::unit::Unit;
 use super::{Base, Load, Work};
 use crate::file::BATCH;
-use crate::page::{HEADER, PageKind, PageRef, PageSize, TreeId};
+use crate::page::{HEADER, OWN, PageKind, PageRef, PageSize, TreeId};
 use crate::pool::{Held, Hint};
+use crate::tree::Making;
 use crate::tree::node::Large;
 use crate::{Epoch, PageError};
 
@@ -85,6 +86,43 @@ impl Work<'_> {
         write(self, tree, value, vectors)
     }
 
+    /// Makes the pages of a value anew, if one of them reaches beyond a step of the file: all of them,
+    /// since they are of one epoch. The old ones are not given up by this.
+    ///
+    /// # Errors
+    /// As [`Work::write_large`] and [`Base::read_large`].
+    pub(super) fn move_large(
+        &self,
+        tree: TreeId,
+        large: &Large,
+        beyond: u64,
+    ) -> Result<Option<Large>, PageError> {
+        let is_beyond = |at: PageRef| at.step() + u64::from(at.steps()) > beyond;
+        let shape = shape_of(large)?;
+        if shape.levels == 0 && !is_beyond(large.root) {
+            return Ok(None);
+        }
+        let pages = self.base.large_pages(large)?;
+        if !pages.all().any(is_beyond) {
+            return Ok(None);
+        }
+        let root = if shape.levels == 0 {
+            let old = self.base.large_page(large.root, &shape)?;
+            let mut page = self.base.pool.create(shape.size_of(shape.root()))?;
+            page[OWN..].copy_from_slice(&old[OWN..]);
+            self.place(page, PageKind::Value, tree)?
+        } else {
+            write_straight(self, tree, &shape, &mut |piece, page| {
+                let at = pages.pieces.get(piece as usize).copied();
+                let at = at.ok_or_else(|| damage(large.root, "a piece is missing"))?;
+                let part = (at, Part::Piece(piece));
+                self.base.read_part(part, (&shape, Some(pages.of)), page)?;
+                Ok(())
+            })?
+        };
+        Ok(Some(Large { root, ..*large }))
+    }
+
     /// A value that a record of `tree` led to is no part of this epoch.
     ///
     /// # Errors
@@ -127,12 +165,9 @@ fn write(unit: &impl Unit, tree: TreeId, value: &[u8], vectors: &[u8]) -> Result
         shape.write_piece(&mut page, 0, |from, out| copy(value, vectors, from, out));
         unit.place(page, PageKind::Value, tree)?
     } else {
-        let mut straight = Straight::new(unit, tree);
-        let written = straight.write(&shape, value, vectors);
-        written.inspect_err(|_| {
-            // Rule 2.
-            let made = straight.made.iter().map(|at| (*at, unit.epoch()));
-            unit.replace_all(made);
+        write_straight(unit, tree, &shape, &mut |piece, page| {
+            shape.write_piece(page, piece, |from, out| copy(value, vectors, from, out));
+            Ok(())
         })?
     };
     base.tallies.large.add(1);
@@ -152,6 +187,23 @@ fn give_up(unit: &impl Unit, tree: TreeId, large: &Large) -> Result<(), PageErro
     unit.replace_all(pages.all().map(|at| (at, pages.of.1)));
     Ok(())
 }
+/// A value of several pages, of which `piece` writes each but for the header of every page.
+fn write_straight(
+    unit: &impl Unit,
+    tree: TreeId,
+    shape: &Shape,
+    piece: WritePiece<'_>,
+) -> Result<PageRef, PageError> {
+    let mut straight = Straight::new(unit, tree);
+    straight.write(shape, piece).inspect_err(|_| {
+        // Rule 2.
+        let made = straight.made.iter().map(|at| (*at, unit.epoch()));
+        unit.replace_all(made);
+    })
+}
+
+/// Writes a piece's page, but for the header of every page.
+type WritePiece<'p> = &'p mut dyn FnMut(u64, &mut [u8]) -> Result<(), PageError>;
 
 /// Copies the bytes of a content from `from` on.
 fn copy(value: &[u8], vectors: &[u8], from: u64, out: &mut [u8]) {
@@ -186,13 +238,11 @@ impl<'u, U: Unit> Straight<'u, U> {
     }
 
     /// The root's place.
-    fn write(&mut self, shape: &Shape, value: &[u8], vectors: &[u8]) -> Result<PageRef, PageError> {
+    fn write(&mut self, shape: &Shape, piece_of: WritePiece<'_>) -> Result<PageRef, PageError> {
         let mut below = Vec::new();
         for piece in 0..shape.pieces {
             let mut page = vec![0; shape.size_of(Part::Piece(piece)).bytes()];
-            shape.write_piece(&mut page, piece, |from, out| {
-                copy(value, vectors, from, out);
-            });
+            piece_of(piece, &mut page)?;
             below.push(self.put(page, shape, Part::Piece(piece))?);
         }
         for level in 1..=shape.levels {

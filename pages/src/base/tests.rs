@@ -1,5 +1,6 @@
 //! Tests of the façade, on disks that do not crash.
 
+mod compact;
 mod large;
 mod load;
 mod model;

@@ -24,7 +24,8 @@ use super::{Base, invalid};
 use crate::page::{PageKind, PageRef, TreeId};
 use crate::pool::NewPage;
 use crate::state::Alive;
-use crate::tree::{Making, Root, Tree};
+use crate::tree::node::Large;
+use crate::tree::{Compacted, Compaction, Making, Root, Tree};
 use crate::{Epoch, PageError};
 
 /// Whose turn it is to make an epoch.
@@ -112,6 +113,24 @@ impl Work<'_> {
             .walk(tree, root, &mut |at, made| gone.push((at, made)))?;
         self.replace_all(gone);
         Ok(())
+    }
+
+    /// [`Tree::compact`] in this epoch; large records are moved likewise.
+    ///
+    /// # Errors
+    /// As [`Tree::compact`]; the unit had better be dropped then.
+    pub fn compact(
+        &self,
+        tree: &Tree,
+        root: &Root,
+        what: &Compaction<'_>,
+    ) -> Result<Compacted, PageError> {
+        let mut large = |large: &Large| self.move_large(tree.id(), large, what.beyond);
+        let compacted = tree.compact(root, what, self, &mut large)?;
+        for large in &compacted.merged.dropped {
+            self.drop_large(tree.id(), large)?;
+        }
+        Ok(compacted)
     }
 
     /// Rule 3.

@@ -1,6 +1,7 @@
 //! Trees against an ordered map.
 
 mod built;
+mod compact;
 mod mixed;
 mod range;
 mod shared;

@@ -1,7 +1,7 @@
 //! An owner of a base: two trees, one of them compressed, with large values.
 //!
 //! Each epoch merges records, replaces and deletes some, drops a tree now and then. Some units are
-//! abandoned; snapshots are held and read; the next unit is at work while a checkpoint of the last
+//! abandoned, some make pages anew instead; snapshots are held and read; the next unit is at work while a checkpoint of the last
 //! one is made; pages are written out early; the base is dropped and opened again.
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use vellum_pages::pool::Hint;
 use vellum_pages::state::Alive;
 use vellum_pages::store::{Found, Opening, Position};
 use vellum_pages::tree::node::{Body, Update, must_be_large};
-use vellum_pages::tree::{End, Root};
+use vellum_pages::tree::{Compaction, End, Root};
 use vellum_pages::{PageError, PageRef, TreeId};
 use vellum_testkit::{Random, SimDisk};
 
@@ -269,10 +269,37 @@ impl<'a> Owner<'a> {
         Ok((roots, models))
     }
 
+    /// The state that a unit makes of the newest one by moving pages and putting leaves together.
+    fn compact(
+        random: &mut Random,
+        (base, now): (&Base, &State),
+        work: &Work<'_>,
+    ) -> Result<([Root; 2], Models), PageError> {
+        let mut roots = now.roots;
+        let beyond = base.stats().store.space.used + random.below(64);
+        for (id, root) in TREES.into_iter().zip(&mut roots) {
+            let mut from = Some(Vec::new());
+            while let Some(first) = from {
+                let what = Compaction {
+                    from: &first,
+                    beyond,
+                    leaves: 1 + random.below(30),
+                };
+                let step = work.compact(&base.tree(id), root, &what)?;
+                (*root, from) = (step.root, step.next);
+            }
+        }
+        Ok((roots, now.models.clone()))
+    }
+
     /// One epoch.
     pub(crate) fn epoch(&mut self) -> Result<(), PageError> {
         let work = self.base.work();
-        let (roots, models) = Self::make(&mut self.random, (&self.base, &self.now), &work)?;
+        let make = match self.random.one_in(4) {
+            true => Self::compact,
+            false => Self::make,
+        };
+        let (roots, models) = make(&mut self.random, (&self.base, &self.now), &work)?;
         if self.random.one_in(5) {
             drop(work);
         } else {

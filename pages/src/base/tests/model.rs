@@ -10,8 +10,8 @@ use vellum_testkit::SimOptions;
 
 use super::*;
 use crate::pool::Hint;
-use crate::tree::End;
 use crate::tree::node::{Large, must_be_large};
+use crate::tree::{Compaction, End};
 
 const TREES: usize = 3;
 /// Less than the pages of a run.
@@ -25,6 +25,8 @@ enum Step {
     Publish(Vec<(usize, Batch)>, bool),
     Abandon(Vec<(usize, Batch)>),
     DropTree(usize),
+    /// Pages beyond a share of the file are made anew, in steps of so many leaves; then its tail is cut.
+    Compact(u8, u64),
     Hold,
     LetGo(usize),
     Collect,
@@ -54,6 +56,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (batches(), any::<bool>()).prop_map(|(batches, again)| Step::Publish(batches, again)),
         2 => batches().prop_map(Step::Abandon),
         1 => (0..TREES).prop_map(Step::DropTree),
+        2 => (any::<u8>(), 1..60u64).prop_map(|(share, leaves)| Step::Compact(share, leaves)),
         2 => Just(Step::Hold),
         2 => any::<usize>().prop_map(Step::LetGo),
         3 => Just(Step::Collect),
@@ -186,6 +189,7 @@ impl Run {
                 self.now.roots[tree] = Root::EMPTY;
                 self.now.models[tree].clear();
             }
+            Step::Compact(share, leaves) => self.compact(share, leaves),
             Step::Hold => self.held.push(self.now.clone()),
             Step::LetGo(which) if !self.held.is_empty() => {
                 let which = which % self.held.len();
@@ -205,6 +209,26 @@ impl Run {
             Step::Checkpoint => self.checkpoint(),
             Step::Reopen => self.reopen(),
         }
+    }
+
+    fn compact(&mut self, share: u8, leaves: u64) {
+        let beyond = self.base.stats().store.space.file * u64::from(share) / 255;
+        let work = self.base.work();
+        for (tree, root) in self.now.roots.iter_mut().enumerate() {
+            let mut from = Some(Vec::new());
+            while let Some(first) = from {
+                let what = Compaction {
+                    from: &first,
+                    beyond,
+                    leaves,
+                };
+                let tree = self.base.tree(id(tree));
+                let step = work.compact(&tree, root, &what).unwrap();
+                (*root, from) = (step.root, step.next);
+            }
+        }
+        self.now.alive = work.publish().unwrap();
+        self.base.store().cut(1).unwrap();
     }
 
     fn checkpoint(&mut self) {

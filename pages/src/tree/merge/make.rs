@@ -100,7 +100,11 @@ impl<M: Making + ?Sized> Work<'_, M> {
     }
 
     /// An error of nodes, with the place of the page that is damaged.
-    fn wrong(&self, error: MergeError, page: impl Fn(usize) -> Option<PageRef>) -> PageError {
+    pub(super) fn wrong(
+        &self,
+        error: MergeError,
+        page: impl Fn(usize) -> Option<PageRef>,
+    ) -> PageError {
         match error {
             MergeError::Damage { leaf, damage } => match page(leaf) {
                 Some(at) => self.tree.damage(at, damage),

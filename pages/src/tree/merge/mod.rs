@@ -15,6 +15,7 @@
 //!    done by all, child by child; what lies above is done by one. So the pages are the same, at other
 //!    places.
 
+mod compact;
 mod crew;
 mod make;
 mod work;
@@ -26,6 +27,7 @@ use crate::error::PageError;
 use crate::page::{Epoch, PageHeader, PageRef};
 use crate::pool::Hint;
 
+pub use compact::{Compacted, Compaction};
 pub use crew::{Alone, Crew};
 
 use work::Work;
@@ -116,6 +118,17 @@ impl Tree {
         }
         let mut outcome = Outcome::default();
         let top = self.merge_into(root, updates, making, crew, &mut outcome);
+        self.settle(root, making, outcome, top)
+    }
+
+    /// The new state, or rule 5.
+    fn settle<M: Making + ?Sized>(
+        &self,
+        root: &Root,
+        making: &M,
+        outcome: Outcome,
+        top: Result<Option<(PageRef, u8)>, PageError>,
+    ) -> Result<(Root, Merged), PageError> {
         match top {
             Ok(top) => {
                 for (at, epoch) in &outcome.gone {
@@ -143,16 +156,21 @@ impl Tree {
         crew: &dyn Crew,
         outcome: &mut Outcome,
     ) -> Result<Option<(PageRef, u8)>, PageError> {
-        if let Some((at, level)) = root.top
-            && level > LEVELS_MAX
-        {
-            return Err(self.damage(at, "more levels than a tree has"));
-        }
+        self.check_levels(root)?;
         let ready = self.share(root, updates, making, crew, outcome)?;
         let mut work = Work::new(self, making, ready);
         let top = work.run(root, updates);
         outcome.absorb(work.outcome);
         top
+    }
+
+    fn check_levels(&self, root: &Root) -> Result<(), PageError> {
+        match root.top {
+            Some((at, level)) if level > LEVELS_MAX => {
+                Err(self.damage(at, "more levels than a tree has"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Hands a page back that is in no state.

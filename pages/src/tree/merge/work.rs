@@ -112,10 +112,19 @@ impl<'a, M: Making + ?Sized> Work<'a, M> {
         root: &Root,
         updates: &[Update<'_>],
     ) -> Result<Option<(PageRef, u8)>, PageError> {
-        let (mut pages, mut level) = match root.top {
+        let (pages, level) = match root.top {
             None => (self.leaves(&[], updates, true)?, 0),
             Some((at, level)) => (self.page(at, level, updates, true)?, level),
         };
+        self.top(pages, level)
+    }
+
+    /// The top above the pages of a level that come in the old top's place.
+    pub(super) fn top(
+        &mut self,
+        mut pages: Vec<Made>,
+        mut level: u8,
+    ) -> Result<Option<(PageRef, u8)>, PageError> {
         while pages.len() > 1 {
             level += 1;
             pages = self.inners(level, None, &pages)?;
@@ -214,7 +223,7 @@ impl<'a, M: Making + ?Sized> Work<'a, M> {
     }
 
     /// Takes over children as they are.
-    fn keep(
+    pub(super) fn keep(
         &self,
         inner: &InnerView<'_>,
         at: PageRef,
@@ -233,7 +242,7 @@ impl<'a, M: Making + ?Sized> Work<'a, M> {
     }
 
     /// Rule 3 of the module, for pages of a level below one parent.
-    fn join(
+    pub(super) fn join(
         &mut self,
         level: u8,
         parent: Option<(PageRef, InnerView<'_>)>,
@@ -330,7 +339,7 @@ impl<'a, M: Making + ?Sized> Work<'a, M> {
     }
 
     /// A page is in the new state no more: it was of the old one, or was made on the way.
-    fn drop_page(&mut self, at: PageRef, page: &[u8]) -> Result<(), PageError> {
+    pub(super) fn drop_page(&mut self, at: PageRef, page: &[u8]) -> Result<(), PageError> {
         let Some(header) = PageHeader::read(page) else {
             return Err(self.tree.damage(at, "a page without a header"));
         };
