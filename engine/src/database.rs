@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use vellum_txn::Durability;
+use vellum_txn::{Durability, Isolation};
 
 use crate::error::{Error, Result};
 use crate::handle::CommitHandle;
@@ -98,13 +98,46 @@ impl Database {
         self.begin_read()
     }
 
-    /// Begins a read-write transaction on everything that is committed, settled or not.
+    /// Begins a read-write transaction on everything that is committed, settled or not, with
+    /// [`Isolation::Snapshot`].
     ///
     /// # Errors
     /// [`Error::Closed`], [`Error::ReadOnly`].
     pub fn begin(&self) -> Result<Transaction> {
+        self.begin_with(Isolation::Snapshot)
+    }
+
+    /// Begins a read-write transaction on everything that is committed, settled or not.
+    ///
+    /// With [`Isolation::Serializable`] its commit succeeds only if it could have read the same just
+    /// then, keys without a record and ranges included: all such transactions, with the read-only ones
+    /// ([`Database::begin_read`]), are as if they had run one after the other, in the order of their
+    /// commits. Nothing waits; the commit may return [`Error::ReadConflict`].
+    ///
+    /// ```
+    /// # use vellum::{Database, Error, Isolation};
+    /// # let db = Database::in_memory()?;
+    /// # let shifts = db.table("shifts")?;
+    /// # let mut txn = db.begin()?;
+    /// # for name in ["ann", "bob"] { txn.insert(&shifts, name, "on call")?; }
+    /// # txn.commit()?;
+    /// let mut ann = db.begin_with(Isolation::Serializable)?;
+    /// let mut bob = db.begin_with(Isolation::Serializable)?;
+    /// // Each leaves, since it sees that the other one stays.
+    /// assert_eq!(ann.iter(&shifts)?.count(), 2);
+    /// assert_eq!(bob.iter(&shifts)?.count(), 2);
+    /// ann.remove(&shifts, "ann")?;
+    /// bob.remove(&shifts, "bob")?;
+    /// ann.commit()?;
+    /// assert!(matches!(bob.commit(), Err(Error::ReadConflict { .. })));
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Closed`], [`Error::ReadOnly`].
+    pub fn begin_with(&self, isolation: Isolation) -> Result<Transaction> {
         self.shared().check_writable()?;
-        Ok(Transaction::begin(self.handle.clone()))
+        Ok(Transaction::begin(self.handle.clone(), isolation))
     }
 
     /// Does `work` in a read-write transaction and commits it with the database's durability; on a
@@ -144,7 +177,20 @@ impl Database {
         durability: Durability,
         work: impl FnMut(&mut Transaction) -> Result<T>,
     ) -> Result<T> {
-        crate::transact::transact(self, durability, work)
+        self.transact_isolated(Isolation::Snapshot, durability, work)
+    }
+
+    /// [`Database::transact`] with an isolation and a durability of its own.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn transact_isolated<T>(
+        &self,
+        isolation: Isolation,
+        durability: Durability,
+        work: impl FnMut(&mut Transaction) -> Result<T>,
+    ) -> Result<T> {
+        crate::transact::transact(self, isolation, durability, work)
     }
 
     /// The table of this name; made, in a commit of its own, if there is none. Names have 1 to 255

@@ -14,7 +14,7 @@ use std::io;
 use std::sync::Arc;
 
 use vellum_base::{Corruption, Timestamp};
-use vellum_txn::LogError;
+use vellum_txn::{LogError, ReadKind};
 
 use crate::argument::InvalidArgument;
 use crate::quoted::QuotedKey;
@@ -61,6 +61,22 @@ pub enum Error {
         key: QuotedKey,
         /// The commit that won; `None` if it had no timestamp yet.
         winner: Option<Timestamp>,
+    },
+
+    /// Another transaction committed a write of something that this one read since it began, and
+    /// whose reading its commit checks: all of it in [`crate::Isolation::Serializable`], else what
+    /// was marked ([`crate::Transaction::mark_read`]). Retry.
+    #[error("commit {winner} wrote key {key} of table `{table}`, {}; retry the transaction",
+        read_text(*.read))]
+    ReadConflict {
+        /// The table of the key.
+        table: String,
+        /// The key that was written. There may be others.
+        key: QuotedKey,
+        /// How this transaction read it.
+        read: ReadKind,
+        /// The commit that won.
+        winner: Timestamp,
     },
 
     /// The table or index was made after this transaction's snapshot was taken. Retry: a new
@@ -268,7 +284,9 @@ impl Error {
     #[must_use]
     pub fn remedy(&self) -> Remedy {
         match self {
-            Self::Conflict { .. } | Self::NotInSnapshot { .. } => Remedy::Retry,
+            Self::Conflict { .. } | Self::ReadConflict { .. } | Self::NotInSnapshot { .. } => {
+                Remedy::Retry
+            }
             Self::InvalidArgument(_)
             | Self::UnknownTable { .. }
             | Self::TableDropped { .. }
@@ -334,6 +352,13 @@ fn winner_text(winner: Option<Timestamp>) -> String {
         || "another commit is under way".into(),
         |at| format!("commit {at} won"),
     )
+}
+
+fn read_text(read: ReadKind) -> &'static str {
+    match read {
+        ReadKind::Key => "which this transaction had read",
+        ReadKind::Range => "which lies in a range that this transaction had read",
+    }
 }
 
 fn version_text(version: Option<Timestamp>) -> String {

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | [`Database`], [`Options`] | opening, tables, indexes |
 //! | [`ReadTransaction`] | a snapshot, and what can be asked of it |
-//! | [`Transaction`], [`CommitHandle`], [`Durability`] | writing |
+//! | [`Transaction`], [`CommitHandle`], [`Durability`], [`Isolation`] | writing |
 //! | [`BulkLoad`] | a whole table at once |
 //! | [`Table`], [`TableOptions`], [`Record`], [`Key`], [`Value`] | what is stored |
 //! | [`Search`], [`Exact`], [`Metric`] | vectors |
@@ -83,5 +83,5 @@ pub use vellum_disk as disk;
 /// The contract of index plugins: see [`Options::index_plugin`].
 pub use vellum_index as plugin;
 pub use vellum_index::Metric;
-pub use vellum_txn::{COMMIT_BYTES_MAX, Durability};
+pub use vellum_txn::{COMMIT_BYTES_MAX, Durability, Isolation, READS_BYTES_MAX, ReadKind};
 pub use verify::{LogReport, TableReport, VerifyReport};

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use vellum_base::{Lsn, Timestamp, checksum};
 use vellum_disk::Lock;
 use vellum_sync::OnceLock;
-use vellum_txn::{CommitLog, Durability, LogError, NoLog, Prepared, Sequenced};
+use vellum_txn::{Appended, CommitLog, Durability, LogError, NoLog, Prepared, Sequenced};
 use vellum_wal::{LARGE_RECORD_LEN, LargeRef, Payload, Wal, WalError};
 
 /// See the module's rules.
@@ -192,12 +192,15 @@ impl CommitLog for Log {
         payload: &[&[u8]],
         durability: Durability,
         steps: &mut dyn Sequenced,
-    ) -> Result<Option<Timestamp>, LogError> {
+    ) -> Result<Appended, LogError> {
         match &self.kind {
             Kind::Memory(none) => none.append(prepared, payload, durability, steps),
             Kind::ReadOnly(_) => Err(LogError::Closed),
-            Kind::Files(_) => append(self.wal_to_write()?, &prepared, payload, durability, steps)
-                .map_err(log_error),
+            Kind::Files(_) => {
+                let appended = append(self.wal_to_write()?, &prepared, payload, durability, steps);
+                let at = appended.map_err(log_error)?;
+                Ok(at.map_or(Appended::Refused(prepared), Appended::At))
+            }
         }
     }
 

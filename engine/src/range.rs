@@ -8,6 +8,8 @@
 //! 3. A page that cannot be read ends the iteration with its error.
 //! 4. What is lent stays where it is until the range is asked again, and no longer: nothing is pinned for
 //!    it but the leaf where the range is, or the large value.
+//! 5. In a transaction whose reads are tracked, what was passed is told at each step: what was given
+//!    out, or that nothing is left.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -15,7 +17,7 @@ use std::ops::{Bound, RangeBounds};
 
 use vellum_pages::tree::node::Body;
 use vellum_pages::tree::{End, TreeRange};
-use vellum_txn::TransactionRange;
+use vellum_txn::{RangeRead, TransactionRange};
 
 use crate::bytes::{Key, Value};
 use crate::error::{Error, Result};
@@ -32,6 +34,8 @@ pub struct Range<'a> {
     lower: Option<(TreeRange<'a>, &'a Paged)>,
     /// The value that is lent, where it does not stand in the leaf (rule 4).
     lent: Option<Value<'a>>,
+    /// Rule 5.
+    read: Option<Box<RangeRead<'a>>>,
 }
 
 /// What is in memory, with deletions (`None`).
@@ -138,6 +142,21 @@ impl<'a> Range<'a> {
             upper: Upper::new(source),
             lower,
             lent: None,
+            read: None,
+        }
+    }
+
+    /// Rule 5.
+    pub(crate) fn tracked(mut self, read: Option<RangeRead<'a>>) -> Self {
+        self.read = read.map(Box::new);
+        self
+    }
+
+    /// Rule 5.
+    #[inline]
+    fn passed(&mut self, end: End, key: &[u8]) {
+        if let Some(read) = &mut self.read {
+            pass(read, end, key);
         }
     }
 
@@ -183,6 +202,7 @@ impl<'a> Range<'a> {
                 let Some((key, Some(record))) = self.upper.take(end) else {
                     return Ok(None);
                 };
+                self.passed(end, key);
                 let value = self.lent.insert(record.into_value());
                 Ok(Some((key, value)))
             }
@@ -209,6 +229,9 @@ impl<'a> Range<'a> {
             return Ok(None);
         };
         let next = lower.next(end).map_err(Error::from_page)?;
+        if let (Some((key, _)), Some(read)) = (&next, &mut self.read) {
+            pass(read, end, key);
+        }
         Ok(next.map(|(key, record)| match record.body {
             Body::Inline { value, .. } => (key, value),
             Body::Large(_) => (key, self.lent.as_deref().unwrap_or_default()),
@@ -226,11 +249,18 @@ impl<'a> Range<'a> {
             None => Ok(None),
             Some(At::Upper) => {
                 let taken = self.upper.take(end);
-                Ok(taken.and_then(|(key, record)| Some((Key::new(key), record?))))
+                let taken = taken.and_then(|(key, record)| Some((key, record?)));
+                if let Some((key, _)) = &taken {
+                    self.passed(end, key);
+                }
+                Ok(taken.map(|(key, record)| (Key::new(key), record)))
             }
             Some(At::Lower) => {
-                let taken = self.take_lower(end);
-                taken.inspect_err(|_| self.end())
+                let taken = self.take_lower(end).inspect_err(|_| self.end())?;
+                if let Some((key, _)) = &taken {
+                    self.passed(end, key);
+                }
+                Ok(taken)
             }
         }
     }
@@ -259,8 +289,11 @@ impl<'a> Range<'a> {
     /// and what they hide, is passed (rule 1).
     #[inline]
     fn find(&mut self, end: End) -> Result<Option<At>> {
-        let found = self.try_find(end);
-        found.inspect_err(|_| self.end())
+        let found = self.try_find(end).inspect_err(|_| self.end())?;
+        if let (None, Some(read)) = (&found, &mut self.read) {
+            read.passed_all();
+        }
+        Ok(found)
     }
 
     #[inline]
@@ -317,6 +350,14 @@ impl DoubleEndedIterator for Range<'_> {
 impl fmt::Debug for Range<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Range")
+    }
+}
+
+/// Rule 5.
+fn pass(read: &mut RangeRead<'_>, end: End, key: &[u8]) {
+    match end {
+        End::Front => read.passed_front(key),
+        End::Back => read.passed_back(key),
     }
 }
 

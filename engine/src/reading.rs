@@ -5,12 +5,14 @@
 //! 1. Own writes come before the snapshot's versions, and those before the base; a deletion hides
 //!    what comes after it. A transaction that wrote nothing is read like a snapshot.
 //! 2. The table is judged first, then the keys, at the snapshot's timestamp.
+//! 3. Where reads are tracked, what is read of the snapshot is entered before it is read; of an own
+//!    write nothing is entered, since the commit checks that anyhow.
 
 use std::ops::Bound;
 
 use vellum_base::{TableId, Timestamp};
 use vellum_pages::pool::Hint;
-use vellum_txn::{Lookup, Reader};
+use vellum_txn::{Lookup, Reader, Reads};
 
 use crate::argument::check_key;
 use crate::bytes::Value;
@@ -26,12 +28,17 @@ use crate::transaction::Inner;
 pub(crate) struct Reading<'t> {
     reader: Reader<'t, Catalog>,
     own: Option<&'t Inner>,
+    reads: Option<&'t Reads>,
 }
 
 impl<'t> Reading<'t> {
     #[inline]
     pub(crate) fn of_snapshot(reader: Reader<'t, Catalog>) -> Self {
-        Self { reader, own: None }
+        Self {
+            reader,
+            own: None,
+            reads: None,
+        }
     }
 
     #[inline]
@@ -39,6 +46,7 @@ impl<'t> Reading<'t> {
         Self {
             reader: inner.reader(),
             own: (!inner.is_empty()).then_some(inner),
+            reads: inner.reads(),
         }
     }
 
@@ -46,6 +54,14 @@ impl<'t> Reading<'t> {
     #[inline]
     pub(crate) fn reader(self) -> Reader<'t, Catalog> {
         self.reader
+    }
+
+    /// For who reads the table as a whole, however it goes about it (rule 3).
+    pub(crate) fn of_whole(mut self, table: TableId) -> Self {
+        if let Some(reads) = self.reads.take() {
+            reads.table(table);
+        }
+        self
     }
 
     /// The transaction whose own writes there are.
@@ -73,6 +89,9 @@ impl<'t> Reading<'t> {
             return Ok(own.map(StoredRecord::of_own));
         }
         let sought = self.reader.seek(table, key);
+        if let Some(reads) = self.reads {
+            reads.key(sought);
+        }
         let above = || match self.reader.lookup(sought) {
             Lookup::Version(version) => Some(Some(StoredRecord::of_version(version))),
             Lookup::Deleted(_) => Some(None),
@@ -90,6 +109,7 @@ impl<'t> Reading<'t> {
     pub(crate) fn contains(self, table: TableId, key: &[u8]) -> Result<bool> {
         match self.own.and_then(|own| own.own_write(table, key)) {
             Some(own) => Ok(own.is_some()),
+            None if self.reads.is_some() => Ok(self.find(table, key)?.is_some()),
             None => Ok(self.committed_at(table, key)?.is_some()),
         }
     }
@@ -124,6 +144,10 @@ impl<'t> Reading<'t> {
             let record = match self.own.and_then(|own| own.own_write(table, key)) {
                 Some(own) => own.map(StoredRecord::of_own),
                 None => {
+                    // The snapshot does not change: that it was looked up before is no matter.
+                    if let Some(reads) = self.reads {
+                        reads.key(self.reader.seek(table, key));
+                    }
                     if matches!(found, Lookup::Below) {
                         below.push((values.len(), key));
                     }
@@ -149,10 +173,12 @@ impl<'t> Reading<'t> {
         let base = self.reader.base();
         let below = base.range(table, (lower, upper), Hint::Normal);
         let below = below.map(|range| (range, base));
-        Ok(match self.own {
+        let read = self.reads.map(|reads| reads.range(table, lower, upper));
+        let range = match self.own {
             Some(own) => Range::of_transaction(own.range(table, lower, upper), below),
             None => Range::of_snapshot(self.reader.range(table, lower, upper), below),
-        })
+        };
+        Ok(range.tracked(read))
     }
 
     pub(crate) fn prefix(self, table: &Table, prefix: &[u8]) -> Result<Range<'t>> {

@@ -315,6 +315,17 @@ impl Error {
                 let (table, key) = (name(table), crate::quoted::QuotedKey::new(&key));
                 Self::Conflict { table, key, winner }
             }
+            CommitError::Read {
+                table,
+                key,
+                winner,
+                read,
+            } => Self::ReadConflict {
+                table: name(table),
+                key: crate::quoted::QuotedKey::new(&key),
+                read,
+                winner,
+            },
             CommitError::TableDropped(table) => {
                 once_settled(handle, Self::TableDropped { table: name(table) })
             }

@@ -9,6 +9,8 @@
 //! 3. Hits are ordered by distance, then by key. Row numbers are no order (they differ after a
 //!    replay), so where the nearest k end among equals, more is asked for until all equals are there.
 //! 4. With a set of keys, only these are looked up; the index's structure is not asked.
+//! 5. Where reads are tracked, a search reads the whole table: any write to it may change the answer.
+//!    With a set of keys, it reads these.
 
 use std::fmt;
 
@@ -125,7 +127,10 @@ impl<'t, 'q> Search<'t, 'q> {
     /// # Errors
     /// [`crate::Error::InvalidArgument`]: what the index refuses (a query of zeros has no direction,
     /// which `Metric::Cosine` needs), or a key that no record can have. A page that cannot be read.
-    pub fn run(self) -> Result<Hits<'t>> {
+    pub fn run(mut self) -> Result<Hits<'t>> {
+        if self.keys.is_none() {
+            self.scope.reading = self.scope.reading.of_whole(self.scope.table);
+        }
         let filter = self.filter.as_deref();
         let mut complete = true;
         let mut hits = Vec::new();

@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use vellum_sync::{random_u64, thread};
-use vellum_txn::Durability;
+use vellum_txn::{Durability, Isolation};
 
 use crate::database::Database;
 use crate::error::{Error, Result};
@@ -27,22 +27,24 @@ const SLEEP_MAX: Duration = Duration::from_millis(8);
 
 pub(crate) fn transact<T>(
     db: &Database,
+    isolation: Isolation,
     durability: Durability,
     work: impl FnMut(&mut Transaction) -> Result<T>,
 ) -> Result<T> {
-    attempt(db, durability, work, back_off)
+    attempt(db, isolation, durability, work, back_off)
 }
 
 /// Attempts, with `pause` after each that failed, which is told how many that were.
 fn attempt<T>(
     db: &Database,
+    isolation: Isolation,
     durability: Durability,
     mut work: impl FnMut(&mut Transaction) -> Result<T>,
     mut pause: impl FnMut(u32),
 ) -> Result<T> {
     let mut attempts = 1;
     loop {
-        let txn = db.begin()?;
+        let txn = db.begin_with(isolation)?;
         let read_at = txn.timestamp();
         match attempt_once(txn, durability, &mut work) {
             Ok(result) => return Ok(result),
@@ -91,7 +93,10 @@ mod tests {
         work: impl FnMut(&mut Transaction) -> Result<()>,
     ) -> (Result<()>, Vec<u32>) {
         let mut pauses = Vec::new();
-        let outcome = attempt(db, Durability::Sync, work, |count| pauses.push(count));
+        let isolation = Isolation::Snapshot;
+        let outcome = attempt(db, isolation, Durability::Sync, work, |count| {
+            pauses.push(count);
+        });
         (outcome, pauses)
     }
 

@@ -5,7 +5,7 @@ use std::ops::RangeBounds;
 use std::sync::Arc;
 
 use vellum_base::{TableId, Timestamp};
-use vellum_txn::{Durability, Schema};
+use vellum_txn::{Durability, Isolation, Schema};
 
 use crate::argument::{InvalidArgument, check_name, check_value, check_vector, check_vectors_len};
 use crate::bytes::{Key, Value, Versioned};
@@ -23,9 +23,16 @@ use crate::table::Table;
 /// A read-write transaction, from [`crate::Database::begin`].
 ///
 /// It reads the database as it was when it began, with its own writes over it, and keeps its writes
-/// to itself until [`Transaction::commit`]. Isolation is snapshot isolation: of two transactions
-/// that overlap in time and write the same key, the first to commit wins, and the other gets
-/// [`Error::Conflict`] from its commit. Nothing waits for anything before that.
+/// to itself until [`Transaction::commit`]. Of two transactions that overlap in time and write the
+/// same key, the first to commit wins, and the other gets [`Error::Conflict`] from its commit. That
+/// is snapshot isolation. With [`Isolation::Serializable`] what it read is checked as well: if
+/// another commit wrote a key that it read, or one in a range that it read, as far as it went through
+/// it, it gets [`Error::ReadConflict`]. A search reads its whole table, unless it is told its keys.
+/// Nothing waits for anything before the commit.
+///
+/// What was read takes up to 16 MiB ([`crate::READS_BYTES_MAX`]) of memory beside the budget; beyond
+/// that the table that most was read of counts as read whole. A transaction that wrote nothing
+/// commits in either isolation: it is at its snapshot in the order of commits.
 ///
 /// The snapshot includes commits that are visible and not yet settled; this transaction's own
 /// commit follows theirs in the log, so once it is durable, so are they.
@@ -40,10 +47,16 @@ pub struct Transaction {
 pub(crate) type Inner = vellum_txn::Transaction<Catalog, Arc<Handle>>;
 
 impl Transaction {
-    pub(crate) fn begin(handle: Arc<Handle>) -> Self {
+    pub(crate) fn begin(handle: Arc<Handle>, isolation: Isolation) -> Self {
         Self {
-            inner: Inner::begin(handle),
+            inner: Inner::begin_with(handle, isolation),
         }
+    }
+
+    /// What its commit promises of what it read.
+    #[must_use]
+    pub fn isolation(&self) -> Isolation {
+        self.inner.isolation()
     }
 
     /// The snapshot's timestamp: what was committed at or before it is seen.
@@ -293,6 +306,42 @@ impl Transaction {
         self.reading().prefix(table, prefix.as_ref())
     }
 
+    /// Has the commit check that nobody else commits a write of `key` meanwhile, be there a record or
+    /// not, without writing it: so that in snapshot isolation what depends on the key cannot be
+    /// written beside a change of it (write skew).
+    ///
+    /// ```
+    /// # use vellum::{Database, Error};
+    /// # let db = Database::in_memory()?;
+    /// # let items = db.table("items")?;
+    /// let mut txn = db.begin()?;
+    /// txn.mark_read(&items, "limit")?;
+    /// txn.insert(&items, "total", "7")?;
+    /// db.transact(|other| other.insert(&items, "limit", "5"))?;
+    /// assert!(matches!(txn.commit(), Err(Error::ReadConflict { .. })));
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Transaction::get`].
+    pub fn mark_read(&mut self, table: &Table, key: impl AsRef<[u8]>) -> Result<()> {
+        let id = self.reading().check_with_key(table, key.as_ref())?;
+        self.inner.mark_read(id, key.as_ref());
+        Ok(())
+    }
+
+    /// Takes `key` out of what the commit checks of reads, also where a range that was read has it:
+    /// for who reads a key and can commit whatever becomes of it. What is read or marked again later is
+    /// checked again; what was written is checked in any case.
+    ///
+    /// # Errors
+    /// As [`Transaction::get`].
+    pub fn unmark(&mut self, table: &Table, key: impl AsRef<[u8]>) -> Result<()> {
+        let id = self.reading().check_with_key(table, key.as_ref())?;
+        self.inner.unmark(id, key.as_ref());
+        Ok(())
+    }
+
     /// A search of the index on `column` for the vectors nearest to `query`, own writes included;
     /// see [`Search`].
     ///
@@ -316,7 +365,8 @@ impl Transaction {
     /// can have read is settled, and returns its snapshot's timestamp.
     ///
     /// # Errors
-    /// [`Error::Conflict`]: retry, or use [`crate::Database::transact`]. [`Error::DiskFull`],
+    /// [`Error::Conflict`], [`Error::ReadConflict`]: retry, or use [`crate::Database::transact`] or its
+    /// like. [`Error::DiskFull`],
     /// [`Error::OutOfMemory`], [`Error::TableDropped`], [`Error::Closed`]: nothing was committed.
     /// [`Error::Poisoned`]: the log failed; if that was while waiting, the commit may be durable or
     /// not, which shows when the database is opened again.

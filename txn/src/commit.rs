@@ -13,16 +13,21 @@
 //!    follows (`log`, rule 2). A commit is in no snapshot, or whole in it.
 //! 6. Before it leaves, the committer copies the timestamp into its versions and rows.
 //! 7. The committer leaves the gate before anybody waits for durability [4].
+//! 8. What was read is validated before the gate, and at the end in the log's mutex (`validation`).
 
 use vellum_base::Timestamp;
 use vellum_sync::atomic::{AtomicU64, Ordering};
 
 use crate::arena::{Arena, CellAt, EntryAt, Room, VersionAt};
 use crate::error::CommitError;
+use crate::gate::{Closed, Inside};
 use crate::generation::{Generation, HashedKey, Install};
-use crate::log::{Durability, Prepared, Sequenced};
+use crate::log::{Appended, Durability, Prepared, Sequenced};
 use crate::node::Body;
 use crate::order::BACKLOG_MAX;
+use crate::read_set::ReadSet;
+use crate::reads::Reads;
+use crate::recent::Recent;
 use crate::redo::Payload;
 use crate::registry::Pin;
 use crate::rows::RowArray;
@@ -30,6 +35,7 @@ use crate::schema::Schema;
 use crate::slots::Slots;
 use crate::stamp::Stamp;
 use crate::store::Store;
+use crate::validation::{LOSSES_MAX, ROUNDS_INSIDE, Validation, check_tables};
 use crate::vectors::VectorList;
 use crate::view::View;
 use crate::write_set::{LARGE_BYTES, WriteSet};
@@ -53,6 +59,10 @@ const BACKLOG_EVERY: usize = 1024;
 #[derive(Default)]
 pub(crate) struct Scratch {
     pub(crate) writes: WriteSet,
+    /// What was read, if the commit is to check that.
+    pub(crate) reads: Option<Box<Reads>>,
+    /// The memory of earlier reads.
+    pub(crate) spare: Option<Box<Reads>>,
     payload: Payload,
     installed: Vec<(EntryAt, VersionAt)>,
     /// Left-over room, and the number of the generation that it belongs to.
@@ -66,6 +76,8 @@ impl Scratch {
     pub(crate) fn recycle(&mut self) {
         let room = std::mem::take(&mut self.room);
         let untidy = self.untidy;
+        let spare = self.reads.take().or_else(|| self.spare.take());
+        let spare = spare.and_then(Reads::recycled);
         if self.writes.capacity() + self.payload.capacity() > KEEP_BYTES {
             *self = Self::default();
         } else {
@@ -73,6 +85,7 @@ impl Scratch {
             self.payload.clear();
             self.installed.clear();
         }
+        self.spare = spare;
         self.room = room;
         self.untidy = untidy;
     }
@@ -87,6 +100,16 @@ enum Passage {
         bytes: usize,
         prepared: Prepared,
     },
+    /// Others committed meanwhile what may have been read, too much of it to be looked at inside.
+    Overtaken {
+        prepared: Prepared,
+    },
+}
+
+/// How a committer passes.
+enum Passing<'a> {
+    Beside(#[expect(dead_code, reason = "held")] Inside<'a, Scratch>),
+    Alone(#[expect(dead_code, reason = "held")] Closed<'a>),
 }
 
 /// A commit under way.
@@ -95,6 +118,9 @@ pub(crate) struct Commit<'a, S: Schema> {
     pin: &'a Pin<View<S>>,
     at: Timestamp,
     scratch: &'a mut Scratch,
+    validation: Validation,
+    /// Passages in which it was overtaken.
+    losses: u32,
 }
 
 impl<'a, S: Schema> Commit<'a, S> {
@@ -109,11 +135,21 @@ impl<'a, S: Schema> Commit<'a, S> {
             pin,
             at,
             scratch,
+            validation: Validation::new(at),
+            losses: 0,
         }
     }
 
     pub(crate) fn run(mut self, durability: Durability) -> Result<Timestamp, CommitError> {
         self.scratch.payload.clear();
+        if let Some(mut reads) = self.scratch.reads.take() {
+            // Who read nothing has nothing to validate.
+            let place = match reads.set().is_empty() {
+                true => &mut self.scratch.spare,
+                false => &mut self.scratch.reads,
+            };
+            *place = Some(reads);
+        }
         // The cache misses of installing overlap with encoding and reserving.
         let active = self.store.registry().latest(self.pin).active();
         for (key, _) in self.scratch.writes.iter().take(PREFETCHED) {
@@ -128,10 +164,19 @@ impl<'a, S: Schema> Commit<'a, S> {
             .payload
             .with_pieces(|pieces| log.prepare(pieces))?;
         loop {
+            if let Err(error) = self.validate() {
+                log.cancel(prepared);
+                self.count_conflict();
+                return Err(error);
+            }
             match self.pass(prepared, durability)? {
                 Passage::Committed(at) => {
                     self.count();
                     return Ok(at);
+                }
+                Passage::Overtaken { prepared: still } => {
+                    self.losses += 1;
+                    prepared = still;
                 }
                 Passage::Full {
                     generation,
@@ -155,7 +200,11 @@ impl<'a, S: Schema> Commit<'a, S> {
     fn pass(&mut self, prepared: Prepared, durability: Durability) -> Result<Passage, CommitError> {
         let registry = self.store.registry();
         let claim = registry.claim(self.pin);
-        let inside = self.store.gate().enter(registry.slots(), claim);
+        let gate = self.store.gate();
+        let inside = match self.is_alone() {
+            false => Passing::Beside(gate.enter(registry.slots(), claim)),
+            true => Passing::Alone(gate.close(registry.slots())),
+        };
         let view = registry.latest(self.pin);
         let generation = view.active();
         let mut rows = Vec::new();
@@ -180,17 +229,11 @@ impl<'a, S: Schema> Commit<'a, S> {
                 return Err(error);
             }
         };
-        let appended = self.sequence(generation, cell, prepared, durability);
-        let result = match appended {
-            Ok(at) => {
-                self.copy_stamps(generation, cell, &rows, at);
-                Ok(Passage::Committed(at))
-            }
-            Err(error) => {
-                self.take_back(generation, &rows);
-                Err(error)
-            }
-        };
+        let result = self.sequence(generation, cell, prepared, durability);
+        match &result {
+            Ok(Passage::Committed(at)) => self.copy_stamps(generation, cell, &rows, *at),
+            _ => self.take_back(generation, &rows),
+        }
         drop(inside);
         if matches!(result, Ok(Passage::Committed(_))) {
             self.tidy(generation);
@@ -207,6 +250,9 @@ impl<'a, S: Schema> Commit<'a, S> {
     ) -> Result<Option<Option<CellAt>>, CommitError> {
         self.scratch.installed.clear();
         let with_rows = check_schema(&**view.schema(), &self.scratch.writes)?;
+        if let Some(reads) = &self.scratch.reads {
+            check_tables(&**view.schema(), &reads.lock())?;
+        }
         if generation.is_overfull() {
             return Ok(None);
         }
@@ -305,38 +351,78 @@ impl<'a, S: Schema> Commit<'a, S> {
         Ok(())
     }
 
-    /// Rule 5.
+    /// Rule 8; does nothing where there are no reads to validate.
+    fn validate(&mut self) -> Result<(), CommitError> {
+        let Some(reads) = &self.scratch.reads else {
+            return Ok(());
+        };
+        let registry = self.store.registry();
+        let m = self.store.visible();
+        self.store.recent().want(m);
+        let view = registry.latest(self.pin);
+        let own = registry.view(self.pin).active().number();
+        self.validation.extend(m, (view, own), &reads.lock())
+    }
+
+    /// `validation`, rule 5.
+    fn is_alone(&self) -> bool {
+        self.losses >= LOSSES_MAX
+    }
+
+    /// Rules 5 and 8: again and again, until nobody overtakes or it takes too long.
     fn sequence(
+        &mut self,
+        generation: &Generation,
+        cell: Option<CellAt>,
+        mut prepared: Prepared,
+        durability: Durability,
+    ) -> Result<Passage, CommitError> {
+        let mut rounds = 0;
+        loop {
+            match self.append(generation, cell, prepared, durability)? {
+                Appended::At(at) => return Ok(Passage::Committed(at)),
+                Appended::Refused(still) => prepared = still,
+            }
+            let is_long = rounds == ROUNDS_INSIDE || !self.validation.is_short();
+            if is_long && !self.is_alone() {
+                return Ok(Passage::Overtaken { prepared });
+            }
+            rounds += 1;
+            if let Err(error) = self.validate() {
+                self.store.log().cancel(prepared);
+                self.count_conflict();
+                return Err(error);
+            }
+        }
+    }
+
+    /// Rule 5.
+    fn append(
         &self,
         generation: &Generation,
         cell: Option<CellAt>,
         prepared: Prepared,
         durability: Durability,
-    ) -> Result<Timestamp, CommitError> {
+    ) -> Result<Appended, CommitError> {
         let Some((_, only)) = self.scratch.installed.first() else {
             unreachable!("an empty write set is not committed")
         };
+        let reads = self.scratch.reads.as_ref().map(|reads| reads.lock());
+        let checked = self.validation.checked();
         let mut steps = Stamping {
             generation,
             cell,
             only: *only,
             visible: self.store.visible_word(),
+            recent: self.store.recent(),
+            writes: &self.scratch.writes,
+            reads: reads.as_deref().map(|set| (set, checked)),
         };
         let log = self.store.log();
         let payload = &self.scratch.payload;
         let appended =
-            payload.with_pieces(|pieces| log.append(prepared, pieces, durability, &mut steps))?;
-        appended.ok_or_else(|| {
-            let first = self.scratch.writes.iter().next();
-            let (table, key) = first
-                .map(|(key, _)| (key.table, key.key))
-                .unwrap_or_default();
-            CommitError::Conflict {
-                table,
-                key: key.into(),
-                winner: None,
-            }
-        })
+            payload.with_pieces(|pieces| log.append(prepared, pieces, durability, &mut steps));
+        Ok(appended?)
     }
 
     /// Rule 6.
@@ -402,13 +488,22 @@ struct Stamping<'a> {
     cell: Option<CellAt>,
     only: VersionAt,
     visible: &'a AtomicU64,
+    recent: &'a Recent,
+    writes: &'a WriteSet,
+    /// What was read, and up to where it is valid.
+    reads: Option<(&'a ReadSet, Timestamp)>,
 }
 
 impl Sequenced for Stamping<'_> {
-    /// Snapshot isolation has nothing to check here: the chains' heads were its validation. A
-    /// transaction that tracks its reads checks them here.
+    /// Snapshot isolation has nothing to check here: the chains' heads were its validation. For the
+    /// reads of a transaction: `validation`, rule 3.
     fn validate(&mut self) -> bool {
-        true
+        let Some((set, checked)) = self.reads else {
+            return true;
+        };
+        // Relaxed: stamped in this mutex.
+        let last = Timestamp(self.visible.load(Ordering::Relaxed));
+        self.recent.is_clear(checked, last, set)
     }
 
     fn stamp(&mut self, at: Timestamp) {
@@ -419,6 +514,7 @@ impl Sequenced for Stamping<'_> {
         // Release: who starts a snapshot at `at` sees the stamp above, and those before it, which
         // were made in this mutex.
         self.visible.store(at.0, Ordering::Release);
+        self.recent.record(at, self.writes);
     }
 }
 

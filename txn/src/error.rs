@@ -6,6 +6,7 @@ use std::fmt;
 use vellum_base::{DecodeError, TableId, Timestamp};
 
 use crate::log::LogError;
+use crate::validation::ReadKind;
 
 /// Why a transaction did not commit; nothing of it was done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +19,17 @@ pub enum CommitError {
         key: Vec<u8>,
         /// The winner's timestamp; `None` if it was still committing.
         winner: Option<Timestamp>,
+    },
+    /// Another transaction committed a key that this one read since its snapshot. Retry.
+    Read {
+        /// The key's table.
+        table: TableId,
+        /// The key.
+        key: Vec<u8>,
+        /// When it was committed.
+        winner: Timestamp,
+        /// How it was read.
+        read: ReadKind,
     },
     /// The table was dropped since this transaction's snapshot.
     TableDropped(TableId),
@@ -64,6 +76,12 @@ impl fmt::Display for CommitError {
                 write!(
                     f,
                     "a key of table {table} is being committed by another transaction"
+                )
+            }
+            Self::Read { table, winner, .. } => {
+                write!(
+                    f,
+                    "a key of table {table} that was read was committed at {winner}, after the snapshot"
                 )
             }
             Self::TableDropped(table) => write!(f, "table {table} was dropped"),

@@ -2,8 +2,8 @@
 //! chains, generations. No I/O and no clock; the log is a trait.
 //!
 //! Start with [`Store`]; [`Snapshot`] and [`Transaction`] are its two kinds of transaction. The
-//! commit protocol is in `commit`, what a reader may rely on in `snapshot`, reclamation in
-//! `registry`.
+//! commit protocol is in `commit`, what a reader may rely on in `snapshot`, what makes commits
+//! serializable in `validation`, reclamation in `registry`.
 
 mod arena;
 mod backlog;
@@ -11,11 +11,15 @@ mod commit;
 mod error;
 mod gate;
 mod generation;
+mod intervals;
 mod log;
 mod merging;
 mod node;
 mod order;
 mod range;
+mod read_set;
+mod reads;
+mod recent;
 mod redo;
 mod registry;
 mod rows;
@@ -26,6 +30,7 @@ mod snapshot;
 mod stamp;
 mod store;
 mod transaction;
+mod validation;
 mod vectors;
 mod view;
 mod write_set;
@@ -36,10 +41,12 @@ pub use commit::COMMIT_BYTES_MAX;
 pub use error::{CommitError, ReplayError, SchemaError};
 pub use gate::Gate;
 pub use generation::{Generation, GenerationOptions, HashedKey, Install};
-pub use log::{CommitLog, Durability, LogError, NoLog, Prepared, Sequenced};
+pub use log::{Appended, CommitLog, Durability, LogError, NoLog, Prepared, Sequenced};
 pub use merging::Merging;
 pub use node::{Body, Entry, LargeRecord, VersionHead};
 pub use range::{Range, TransactionRange};
+pub use read_set::READS_BYTES_MAX;
+pub use reads::{RangeRead, Reads};
 pub use registry::{Pin, Protection, Registry};
 pub use rows::{Column, FilledRows, RowArray};
 pub use schema::Schema;
@@ -47,6 +54,7 @@ pub use slots::Slots;
 pub use snapshot::{Lookup, Reader, Snapshot, Version};
 pub use stamp::Stamp;
 pub use store::{OnSchema, Owner, Replay, Store, StoreOptions, StoreStats};
-pub use transaction::{Found, Transaction};
+pub use transaction::{Found, Isolation, Transaction};
+pub use validation::ReadKind;
 pub use vectors::{VectorList, encode_vectors, vectors_len};
 pub use view::{Sealed, View, newest_of, tables_of};

@@ -61,6 +61,17 @@ impl std::fmt::Display for LogError {
 
 impl std::error::Error for LogError {}
 
+/// What became of a commit in the sequencer.
+#[derive(Debug)]
+#[must_use]
+pub enum Appended {
+    /// It is the commit of this timestamp.
+    At(Timestamp),
+    /// `validate` said no. Nothing happened, and what was prepared is still held: it is appended
+    /// again, or cancelled.
+    Refused(Prepared),
+}
+
 /// A commit's two steps inside the append mutex. Neither may wait.
 pub trait Sequenced {
     /// Whether the commit may have the next timestamp: the place where what was read is checked
@@ -82,7 +93,7 @@ pub trait CommitLog: Send + Sync + 'static {
     /// Gives back what was prepared.
     fn cancel(&self, prepared: Prepared);
 
-    /// Sequences a commit. `payload` is what was given to `prepare`. `None`: `validate` said no.
+    /// Sequences a commit. `payload` is what was given to `prepare`.
     ///
     /// # Errors
     /// [`LogError::Poisoned`] or [`LogError::Closed`]; nothing was stamped.
@@ -92,7 +103,7 @@ pub trait CommitLog: Send + Sync + 'static {
         payload: &[&[u8]],
         durability: Durability,
         steps: &mut dyn Sequenced,
-    ) -> Result<Option<Timestamp>, LogError>;
+    ) -> Result<Appended, LogError>;
 
     /// Where the next record will stand. Asked for while nobody appends: then all records so far
     /// stand before it.
@@ -135,21 +146,21 @@ impl CommitLog for NoLog {
 
     fn append(
         &self,
-        _prepared: Prepared,
+        prepared: Prepared,
         _payload: &[&[u8]],
         _durability: Durability,
         steps: &mut dyn Sequenced,
-    ) -> Result<Option<Timestamp>, LogError> {
+    ) -> Result<Appended, LogError> {
         let mut last = self.last.lock();
         if !steps.validate() {
-            return Ok(None);
+            return Ok(Appended::Refused(prepared));
         }
         let at = last.next();
         steps.stamp(at);
         *last = at;
         // Release: a snapshot that starts at `at` sees everything stamped up to it.
         self.settled.store(at.0, Ordering::Release);
-        Ok(Some(at))
+        Ok(Appended::At(at))
     }
 
     fn position(&self) -> u64 {

@@ -21,9 +21,10 @@ use crate::commit::Scratch;
 use crate::error::{CommitError, ReplayError, SchemaError};
 use crate::gate::Gate;
 use crate::generation::{Generation, GenerationOptions, Install};
-use crate::log::{CommitLog, Durability, Prepared, Sequenced};
+use crate::log::{Appended, CommitLog, Durability, Prepared, Sequenced};
 use crate::merging::Merging;
 use crate::node::{Body, LargeRecord};
+use crate::recent::Recent;
 use crate::redo::{Operation, Payload, decode};
 use crate::registry::{Protection, Registry};
 use crate::schema::Schema;
@@ -103,6 +104,7 @@ pub struct Store<S: Schema> {
     registry: Registry<View<S>, Scratch>,
     gate: Gate,
     visible: Padded,
+    recent: Recent,
     backlog: Backlog,
     merging: Mutex<()>,
     log: Arc<dyn CommitLog>,
@@ -127,6 +129,7 @@ impl<S: Schema> Store<S> {
             registry: Registry::new(View::new(first, Arc::new(schema), base)),
             gate: Gate::default(),
             visible: Padded(AtomicU64::new(last.0)),
+            recent: Recent::new(),
             backlog: Backlog::default(),
             merging: Mutex::new(()),
             log,
@@ -154,6 +157,11 @@ impl<S: Schema> Store<S> {
 
     pub(crate) fn seed(&self) -> u64 {
         self.options.seed
+    }
+
+    /// What was committed last, for those who validate what they read.
+    pub(crate) fn recent(&self) -> &Recent {
+        &self.recent
     }
 
     pub(crate) fn visible_word(&self) -> &AtomicU64 {
@@ -326,7 +334,10 @@ impl<S: Schema> Store<S> {
         let mut steps = Visible(&self.visible.0);
         let appended = payload
             .with_pieces(|pieces| self.log.append(prepared, pieces, durability, &mut steps))?;
-        Ok(appended.unwrap_or_else(|| unreachable!("this change validates")))
+        match appended {
+            Appended::At(at) => Ok(at),
+            Appended::Refused(_) => unreachable!("this change validates"),
+        }
     }
 
     /// Counters.

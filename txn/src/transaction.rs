@@ -11,6 +11,7 @@ use crate::generation::HashedKey;
 use crate::log::Durability;
 use crate::node::Body;
 use crate::range::TransactionRange;
+use crate::reads::Reads;
 use crate::registry::{Pin, Protection};
 use crate::schema::Schema;
 use crate::snapshot::{Reader, Version};
@@ -72,6 +73,17 @@ impl<'t> Found<'t> {
     }
 }
 
+/// What a read-write transaction's commit promises of what it read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Isolation {
+    /// It read one snapshot, and nobody else wrote meanwhile what it writes.
+    #[default]
+    Snapshot,
+    /// It could have read the same at the moment of its commit: the order of commits is a serial
+    /// order.
+    Serializable,
+}
+
 /// A read-write transaction; dropping it rolls back. May move between threads.
 ///
 /// Its snapshot is the visible watermark: it may build on commits that are not yet as durable as
@@ -80,25 +92,73 @@ pub struct Transaction<S: Schema, O: Owner<S>> {
     owner: O,
     pin: Option<Pin<View<S>>>,
     at: Timestamp,
+    isolation: Isolation,
     scratch: Scratch,
 }
 
 impl<S: Schema, O: Owner<S>> Transaction<S, O> {
-    /// Begins at the visible watermark.
+    /// Begins at the visible watermark, with snapshot isolation.
     #[must_use]
     pub fn begin(owner: O) -> Self {
+        Self::begin_with(owner, Isolation::Snapshot)
+    }
+
+    /// Begins at the visible watermark.
+    #[must_use]
+    pub fn begin_with(owner: O, isolation: Isolation) -> Self {
         let store = owner.store();
         let mut pin = store.registry().pin(Protection::Onward);
         let visible = store.visible();
         let at = visible.min(store.registry().view(&pin).last());
-        let scratch = store.registry().with_scratch(&mut pin, std::mem::take);
+        let mut scratch = store.registry().with_scratch(&mut pin, std::mem::take);
+        if isolation == Isolation::Serializable {
+            scratch.reads = Some(scratch.spare.take().unwrap_or_default());
+        }
         let slot = store.registry().slots().slot(store.registry().claim(&pin));
         slot.snapshot.store(at.0, Ordering::Relaxed);
         Self {
             owner,
             pin: Some(pin),
             at,
+            isolation,
             scratch,
+        }
+    }
+
+    /// What its commit promises.
+    #[must_use]
+    pub fn isolation(&self) -> Isolation {
+        self.isolation
+    }
+
+    /// Where reads are to be entered before they are made; `None`: they need not be.
+    #[inline]
+    #[must_use]
+    pub fn reads(&self) -> Option<&Reads> {
+        match self.isolation {
+            Isolation::Snapshot => None,
+            Isolation::Serializable => self.scratch.reads.as_deref(),
+        }
+    }
+
+    /// Has the commit check that nobody else commits the key meanwhile, as if it were read in a
+    /// serializable transaction.
+    pub fn mark_read(&mut self, table: TableId, key: &[u8]) {
+        let key = HashedKey::new(self.owner.store().seed(), table, key);
+        let scratch = &mut self.scratch;
+        let spare = &mut scratch.spare;
+        let reads = scratch
+            .reads
+            .get_or_insert_with(|| spare.take().unwrap_or_default());
+        reads.set().add_key(key);
+    }
+
+    /// Takes a key out of what the commit checks, also where a range that was read has it. What was
+    /// written is checked all the same, and what is read again later too.
+    pub fn unmark(&mut self, table: TableId, key: &[u8]) {
+        let key = HashedKey::new(self.owner.store().seed(), table, key);
+        if let Some(reads) = &mut self.scratch.reads {
+            reads.set().remove(key);
         }
     }
 

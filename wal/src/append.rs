@@ -4,7 +4,8 @@
 //! waits, allocates or makes a system call (the tail is mapped).
 //!
 //! 1. Order inside: ask the author ([`Sequenced::validate`]); store the record; stamp
-//!    ([`Sequenced::stamp`]); publish. A refusal changes nothing, and the timestamp is not used up.
+//!    ([`Sequenced::stamp`]); publish. A refusal changes nothing: the timestamp is not used up, and
+//!    the claim stays the author's, who may come again.
 //! 2. Timestamps are dense within an opening and follow the order of the log.
 //! 3. A record is stored whole before it is stamped, so a commit that anyone saw is in the tail,
 //!    whatever happens to the process [7].
@@ -66,7 +67,8 @@ struct Place {
 }
 
 impl Shared {
-    /// Appends, using up a claim for this payload. `None`: the author refused.
+    /// Appends, using up a claim for this payload. `None`: the author refused, and has the claim
+    /// still.
     pub(crate) fn append(
         &self,
         entry: Entry<'_>,
@@ -75,11 +77,14 @@ impl Shared {
     ) -> Result<Option<Appended>, WalError> {
         let claim = self.geometry.claim_bytes(entry.payload.len());
         let mut state = self.state.lock();
-        let may = state.check().map(|()| steps.validate());
-        if !matches!(may, Ok(true)) {
-            drop(state);
-            self.cancel(claim);
-            return may.map(|_| None);
+        match state.check().map(|()| steps.validate()) {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            Err(error) => {
+                drop(state);
+                self.cancel(claim);
+                return Err(error);
+            }
         }
         let before = state.end;
         let timestamp = state.last.next();

@@ -139,7 +139,8 @@ impl Wal {
         self.shared.cancel(self.shared.geometry.claim_bytes(len));
     }
 
-    /// Appends a commit, using up `reservation`. `None`: `steps` refused, nothing happened.
+    /// Appends a commit, using up `reservation`. `None`: `steps` refused, and nothing happened but
+    /// that the reservation, and what was written ahead, were given back.
     ///
     /// # Errors
     /// [`WalError::Poisoned`], [`WalError::Closed`], [`WalError::TooLarge`] if the reservation is
@@ -159,10 +160,18 @@ impl Wal {
             });
         }
         reservation.keep();
-        self.append_reserved(payload, durability, steps)
+        let appended = self.append_reserved(payload, durability, steps)?;
+        if appended.is_none() {
+            self.cancel(payload.reserved_len());
+            if let Payload::Large(reference) = payload {
+                self.cancel_large(reference);
+            }
+        }
+        Ok(appended)
     }
 
-    /// [`Wal::append`] with a reservation for exactly this length that was kept.
+    /// [`Wal::append`] with a reservation for exactly this length that was kept. After a refusal it is
+    /// still kept, and so is what was written ahead: append again, or cancel.
     ///
     /// # Errors
     /// As there.
@@ -192,7 +201,8 @@ impl Wal {
                 let appended = self.shared.append(entry, durability, steps);
                 match &appended {
                     Ok(Some(appended)) => self.shared.large.appended(reference.file, appended.lsn),
-                    _ => self.shared.large.give_back(reference.file),
+                    Ok(None) => {}
+                    Err(_) => self.shared.large.give_back(reference.file),
                 }
                 appended
             }

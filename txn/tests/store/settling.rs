@@ -6,7 +6,9 @@ use crate::common::{Base, Columns, Snap, TABLE, begin, merge, read, read_all, sn
 use vellum_base::Timestamp;
 use vellum_sync::Mutex;
 use vellum_sync::atomic::{AtomicU64, Ordering};
-use vellum_txn::{CommitLog, Durability, LogError, Prepared, Sequenced, Store, StoreOptions};
+use vellum_txn::{
+    Appended, CommitLog, Durability, LogError, Prepared, Sequenced, Store, StoreOptions,
+};
 
 /// A log that settles when the test says so.
 struct Lagging {
@@ -27,11 +29,11 @@ impl CommitLog for Lagging {
         _: &[&[u8]],
         _: Durability,
         steps: &mut dyn Sequenced,
-    ) -> Result<Option<Timestamp>, LogError> {
+    ) -> Result<Appended, LogError> {
         let mut last = self.last.lock();
         *last = last.next();
         steps.stamp(*last);
-        Ok(Some(*last))
+        Ok(Appended::At(*last))
     }
 
     fn position(&self) -> u64 {
