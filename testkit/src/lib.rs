@@ -6,7 +6,8 @@
 //! | [`SimDisk`] | a disk in memory that records a trace, fails chosen calls, and fills up |
 //! | [`Trace`], [`Cut`], [`State`] | every state that a crash may leave, at every point of the trace |
 //! | [`Model`] | what Vellum promises, as an ordered map with all its versions |
-//! | [`history`] | whether what many threads saw is snapshot isolation |
+//! | [`history`] | whether what many threads saw is snapshot isolation, or serializable |
+//! | [`schedules`] | the schedules of Hermitage |
 
 #![forbid(unsafe_code)]
 
@@ -14,6 +15,7 @@ mod crash;
 pub mod history;
 mod model;
 mod random;
+pub mod schedules;
 mod sim;
 
 pub use crash::{Budget, Crash, Cut, Cuts, Distinct, State, States};

@@ -22,16 +22,15 @@ use crate::intervals::Intervals;
 pub const READS_BYTES_MAX: usize = 16 << 20;
 
 /// Bytes that a key counts beside its own.
-const KEY_OVERHEAD: usize = size_of::<Point>() + 32;
+const KEY_OVERHEAD: usize = size_of::<Point>() + 40;
 
 /// Keys up to which the array is searched as it stands.
-const UNINDEXED_MAX: usize = 8;
+const UNINDEXED_MAX: usize = 32;
 
 /// A key that was read.
 struct Point {
     table: TableId,
     key: Range<usize>,
-    hash: u64,
     /// False: it was taken out again.
     counts: bool,
 }
@@ -42,6 +41,8 @@ pub(crate) struct ReadSet {
     /// The keys' bytes.
     bytes: Vec<u8>,
     points: Vec<Point>,
+    /// Their hashes, side by side.
+    hashes: Vec<u64>,
     /// Places in `points` plus one, by hash; empty while there are few.
     index: Vec<u32>,
     ranges: BTreeMap<TableId, Intervals>,
@@ -85,6 +86,7 @@ impl ReadSet {
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.points.clear();
+        self.hashes.clear();
         self.index.clear();
         self.ranges.clear();
         self.open.clear();
@@ -94,6 +96,9 @@ impl ReadSet {
     }
 
     fn note_table(&mut self, table: TableId) {
+        if self.tables.last() == Some(&table) {
+            return;
+        }
         if let Err(place) = self.tables.binary_search(&table) {
             self.tables.insert(place, table);
         }
@@ -117,21 +122,26 @@ impl ReadSet {
 
     fn is_at(&self, at: usize, key: HashedKey<'_>) -> bool {
         let point = &self.points[at];
-        point.hash == key.hash && point.table == key.table && self.key_of(point) == key.key
+        self.hashes[at] == key.hash && point.table == key.table && self.key_of(point) == key.key
     }
 
     /// The places of the points whose hash may be this one.
     fn candidates(&self, hash: u64) -> impl Iterator<Item = usize> {
         let few = if self.index.is_empty() {
-            self.points.len()
+            &self.hashes[..]
         } else {
-            0
+            &[]
         };
+        let few = few
+            .iter()
+            .enumerate()
+            .filter(move |(_, other)| **other == hash);
+        let few = few.map(|(at, _)| at);
         let mask = self.index.len().wrapping_sub(1);
         let steps = 0..self.index.len();
         let places = steps.map(move |step| self.index[(hash as usize).wrapping_add(step) & mask]);
         let indexed = places.map_while(|place| (place as usize).checked_sub(1));
-        (0..few).chain(indexed)
+        few.chain(indexed)
     }
 
     fn find(&self, key: HashedKey<'_>) -> Option<usize> {
@@ -151,9 +161,9 @@ impl ReadSet {
         self.points.push(Point {
             table: key.table,
             key: start..self.bytes.len(),
-            hash: key.hash,
             counts: true,
         });
+        self.hashes.push(key.hash);
         if self.points.len() > UNINDEXED_MAX {
             if 2 * self.points.len() > self.index.len() {
                 self.make_index();
@@ -175,7 +185,7 @@ impl ReadSet {
 
     fn enter(&mut self, at: usize) {
         let mask = self.index.len() - 1;
-        let mut place = self.points[at].hash as usize & mask;
+        let mut place = self.hashes[at] as usize & mask;
         while self.index[place] != 0 {
             place = (place + 1) & mask;
         }
@@ -259,13 +269,15 @@ impl ReadSet {
     /// The whole table counts as read, and its keys and ranges need not be kept.
     fn read_whole(&mut self, table: TableId) {
         let bytes = std::mem::take(&mut self.bytes);
-        let points = std::mem::take(&mut self.points);
+        let points = std::mem::take(&mut self.points).into_iter();
+        let points = points.zip(std::mem::take(&mut self.hashes));
         self.index = Vec::new();
-        for mut point in points.into_iter().filter(|point| point.table != table) {
+        for (mut point, hash) in points.filter(|(point, _)| point.table != table) {
             let start = self.bytes.len();
             self.bytes.extend_from_slice(&bytes[point.key]);
             point.key = start..self.bytes.len();
             self.points.push(point);
+            self.hashes.push(hash);
         }
         if self.points.len() > UNINDEXED_MAX {
             self.make_index();
@@ -279,11 +291,12 @@ impl ReadSet {
 
     /// The keys.
     pub(crate) fn keys(&self) -> impl Iterator<Item = HashedKey<'_>> + Clone {
-        let points = self.points.iter().filter(|point| point.counts);
-        points.map(|point| HashedKey {
+        let points = self.points.iter().zip(&self.hashes);
+        let points = points.filter(|(point, _)| point.counts);
+        points.map(|(point, hash)| HashedKey {
             table: point.table,
             key: self.key_of(point),
-            hash: point.hash,
+            hash: *hash,
         })
     }
 
@@ -299,7 +312,7 @@ impl ReadSet {
     /// Rule 4.
     pub(crate) fn may_have(&self, hash: u64) -> bool {
         self.candidates(hash)
-            .any(|at| self.points[at].hash == hash && self.points[at].counts)
+            .any(|at| self.hashes[at] == hash && self.points[at].counts)
     }
 
     /// The bits of the tables of which keys were read, and of those of which ranges were.

@@ -118,7 +118,13 @@ impl Mode {
                     Effort::Long => "200000",
                 },
             )],
-            Self::Std => vec![("PROPTEST_CASES", if long { "4096" } else { "256" })],
+            Self::Std => {
+                let history = if long { "1000000" } else { "24000" };
+                vec![
+                    ("PROPTEST_CASES", if long { "4096" } else { "256" }),
+                    ("VELLUM_HISTORY_TRANSACTIONS", history),
+                ]
+            }
         }
     }
 

@@ -33,6 +33,8 @@ pub enum Kind {
     StaleSnapshot,
     /// A commit's timestamp is another's, or not later than its snapshot.
     CommitOrder,
+    /// What was read was otherwise at the reader's place in the order of commits.
+    NotSerial,
 }
 
 /// Something that snapshot isolation does not allow.

@@ -9,14 +9,19 @@
 //! 3. Commit timestamps are unique and later than the snapshot they rest on.
 //! 4. Real time: a snapshot has every commit that had returned when the transaction began.
 //!
+//! Whether it is serializable besides, is what [`check_serial`] tells, by a replay in the order of
+//! commits.
+//!
 //! Values tell versions apart: a workload writes each value once, else an anomaly may be named
 //! wrongly, though not missed unless the values are equal.
 
 mod check;
 mod recorder;
+mod serial;
 
 pub use check::{Anomaly, Kind, Summary, check};
 pub use recorder::{Recorder, Recording};
+pub use serial::check_serial;
 
 /// One step of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,5 +67,7 @@ pub struct Transaction {
     pub steps: Vec<Step>,
 }
 
+#[cfg(test)]
+mod serial_tests;
 #[cfg(test)]
 mod tests;

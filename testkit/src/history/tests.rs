@@ -4,7 +4,7 @@
 use super::*;
 use crate::{Model, Random, Record};
 
-fn read(key: &str, value: &str) -> Step {
+pub(super) fn read(key: &str, value: &str) -> Step {
     let value = (!value.is_empty()).then(|| value.as_bytes().to_vec());
     Step::Read {
         key: key.into(),
@@ -12,7 +12,7 @@ fn read(key: &str, value: &str) -> Step {
     }
 }
 
-fn write(key: &str, value: &str) -> Step {
+pub(super) fn write(key: &str, value: &str) -> Step {
     let value = (!value.is_empty()).then(|| value.as_bytes().to_vec());
     Step::Write {
         key: key.into(),
@@ -20,7 +20,7 @@ fn write(key: &str, value: &str) -> Step {
     }
 }
 
-fn range(from: &str, to: &str, found: &[(&str, &str)]) -> Step {
+pub(super) fn range(from: &str, to: &str, found: &[(&str, &str)]) -> Step {
     let found = found
         .iter()
         .map(|(key, value)| ((*key).into(), (*value).into()))
@@ -34,7 +34,7 @@ fn range(from: &str, to: &str, found: &[(&str, &str)]) -> Step {
 }
 
 /// A transaction that overlaps all others in real time.
-fn transaction(snapshot: u64, commit: u64, steps: Vec<Step>) -> Transaction {
+pub(super) fn transaction(snapshot: u64, commit: u64, steps: Vec<Step>) -> Transaction {
     let commit = (commit > 0).then_some(commit);
     Transaction {
         snapshot,
@@ -46,7 +46,7 @@ fn transaction(snapshot: u64, commit: u64, steps: Vec<Step>) -> Transaction {
 }
 
 /// Sets up a = a1, b = b1 at 1.
-fn begin_with(more: Vec<Transaction>) -> Vec<Transaction> {
+pub(super) fn begin_with(more: Vec<Transaction>) -> Vec<Transaction> {
     let first = transaction(0, 1, vec![write("a", "a1"), write("b", "b1")]);
     [first].into_iter().chain(more).collect()
 }

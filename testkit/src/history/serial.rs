@@ -1,0 +1,134 @@
+//! Whether a history is serializable in the order of its commits: a replay, in `O(n log n)`, which
+//! takes ranges as they are. Plain data.
+//!
+//! 1. Transactions that committed writes are replayed in the order of their commits, one after the
+//!    other; those that did not, at their snapshots, behind the commit of that timestamp.
+//! 2. Each read finds in the replay what it found in the history: a value, nothing, a range with exactly
+//!    these keys and values. Own writes come first, in the order of the steps.
+//!
+//! Transactions that rolled back are held to the same: what they saw was there at one moment.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use super::check::{Anomaly, Kind, Summary};
+use super::{Step, Transaction};
+
+type Contents = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// Checks a whole history of serializable transactions and of such as only read.
+///
+/// # Errors
+/// Every anomaly found.
+pub fn check_serial(history: &[Transaction]) -> Result<Summary, Vec<Anomaly>> {
+    let mut order: Vec<usize> = (0..history.len()).collect();
+    // Rule 1: of one timestamp, the commit first.
+    order.sort_by_key(|number| {
+        let transaction = &history[*number];
+        match transaction.commit {
+            Some(commit) => (commit, false),
+            None => (transaction.snapshot, true),
+        }
+    });
+    let mut replay = Replay::default();
+    replay.summary.transactions = history.len();
+    for number in order {
+        replay.play(number, &history[number]);
+    }
+    if replay.anomalies.is_empty() {
+        Ok(replay.summary)
+    } else {
+        Err(replay.anomalies)
+    }
+}
+
+#[derive(Default)]
+struct Replay {
+    contents: Contents,
+    last: Option<u64>,
+    anomalies: Vec<Anomaly>,
+    summary: Summary,
+}
+
+impl Replay {
+    fn play(&mut self, number: usize, transaction: &Transaction) {
+        let mut own: BTreeMap<&[u8], Option<&[u8]>> = BTreeMap::new();
+        for step in &transaction.steps {
+            match step {
+                Step::Write { key, value } => {
+                    own.insert(key, value.as_deref());
+                }
+                Step::Read { key, value } => {
+                    self.summary.reads += 1;
+                    let committed = self.contents.get(key).map(Vec::as_slice);
+                    let expected = own.get(key.as_slice()).copied().unwrap_or(committed);
+                    if expected != value.as_deref() {
+                        let what = format!("{key:?}: {expected:?} was there, {value:?} was read");
+                        self.found(Kind::NotSerial, number, what);
+                    }
+                }
+                Step::Range { from, to, found } => {
+                    self.summary.reads += found.len();
+                    let expected = range(&self.contents, &own, from, to.as_deref());
+                    if expected != *found {
+                        let what =
+                            format!("{from:?}..{to:?}: {expected:?} was there, {found:?} read");
+                        self.found(Kind::NotSerial, number, what);
+                    }
+                }
+            }
+        }
+        let Some(commit) = transaction.commit else {
+            return;
+        };
+        if self.last == Some(commit) {
+            self.found(Kind::CommitOrder, number, format!("{commit} is another's"));
+        }
+        self.last = Some(commit);
+        self.summary.committed += 1;
+        for (key, value) in own {
+            match value {
+                Some(value) => drop(self.contents.insert(key.to_vec(), value.to_vec())),
+                None => drop(self.contents.remove(key)),
+            }
+        }
+    }
+
+    fn found(&mut self, kind: Kind, transaction: usize, what: String) {
+        self.anomalies.push(Anomaly {
+            kind,
+            transaction,
+            what,
+        });
+    }
+}
+
+/// The contents with own writes over them, within the bounds.
+fn range(
+    contents: &Contents,
+    own: &BTreeMap<&[u8], Option<&[u8]>>,
+    from: &[u8],
+    to: Option<&[u8]>,
+) -> Vec<(Vec<u8>, Vec<u8>)> {
+    if to.is_some_and(|to| to <= from) {
+        return Vec::new();
+    }
+    let bounds = (
+        Bound::Included(from),
+        to.map_or(Bound::Unbounded, Bound::Excluded),
+    );
+    let committed = contents.range::<[u8], _>(bounds);
+    let mut all: BTreeMap<&[u8], Option<&[u8]>> = committed
+        .map(|(key, value)| (key.as_slice(), Some(value.as_slice())))
+        .collect();
+    all.extend(
+        own.range::<[u8], _>(bounds)
+            .map(|(key, value)| (*key, *value)),
+    );
+    let there = all
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, value?)));
+    there
+        .map(|(key, value)| (key.to_vec(), value.to_vec()))
+        .collect()
+}
