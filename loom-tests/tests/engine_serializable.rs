@@ -90,7 +90,7 @@ fn hold(history: &[Transaction], isolation: Isolation) {
 #[test]
 fn hermitage_in_any_order() {
     let model = Model::new("engine_serializable::hermitage_in_any_order");
-    model.schedules(6_000).check(|| {
+    model.schedules(3_000).check(|| {
         let mut random = Random::new(random_u64());
         let schedule = SCHEDULES[random.index(SCHEDULES.len())];
         let isolation = [Isolation::Snapshot, Isolation::Serializable][random.index(2)];
@@ -127,7 +127,7 @@ fn hermitage_in_any_order() {
 #[test]
 fn histories_are_serializable() {
     let model = Model::new("engine_serializable::histories_are_serializable");
-    model.schedules(3_000).check(|| {
+    model.schedules(1_500).check(|| {
         let (db, table) = database();
         let recorder = Recorder::new();
         let workers: Vec<_> = (0..3)

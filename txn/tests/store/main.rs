@@ -8,3 +8,4 @@ mod order;
 mod settling;
 mod snapshots;
 mod threads;
+mod validation;
