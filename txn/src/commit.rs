@@ -18,7 +18,8 @@
 use vellum_base::Timestamp;
 use vellum_sync::atomic::{AtomicU64, Ordering};
 
-use crate::arena::{Arena, CellAt, EntryAt, Room, VersionAt};
+use crate::admission::{check_schema, room_for, vectors_of};
+use crate::arena::{CellAt, Room, VersionAt};
 use crate::error::CommitError;
 use crate::gate::{Closed, Inside};
 use crate::generation::{Generation, HashedKey, Install};
@@ -26,17 +27,15 @@ use crate::log::{Appended, Durability, Prepared, Sequenced};
 use crate::node::Body;
 use crate::order::BACKLOG_MAX;
 use crate::read_set::ReadSet;
-use crate::reads::Reads;
 use crate::recent::Recent;
-use crate::redo::Payload;
 use crate::registry::Pin;
 use crate::rows::RowArray;
 use crate::schema::Schema;
+use crate::scratch::Scratch;
 use crate::slots::Slots;
 use crate::stamp::Stamp;
 use crate::store::Store;
 use crate::validation::{LOSSES_MAX, ROUNDS_INSIDE, Validation, check_tables};
-use crate::vectors::VectorList;
 use crate::view::View;
 use crate::write_set::{LARGE_BYTES, WriteSet};
 
@@ -49,47 +48,8 @@ const ROOM_BYTES: usize = 32 * 1024;
 /// Writes whose entries are prefetched before the gate.
 const PREFETCHED: usize = 16;
 
-/// Buffers larger than this are not kept for the next transaction.
-const KEEP_BYTES: usize = 1 << 20;
-
 /// A slot looks at the backlog of unordered keys once in so many writes.
 const BACKLOG_EVERY: usize = 1024;
-
-/// Memory that goes from one transaction of a slot to the next.
-#[derive(Default)]
-pub(crate) struct Scratch {
-    pub(crate) writes: WriteSet,
-    /// What was read, if the commit is to check that.
-    pub(crate) reads: Option<Box<Reads>>,
-    /// The memory of earlier reads.
-    pub(crate) spare: Option<Box<Reads>>,
-    payload: Payload,
-    installed: Vec<(EntryAt, VersionAt)>,
-    /// Left-over room, and the number of the generation that it belongs to.
-    room: (u64, Room),
-    /// Writes since the backlog was looked at.
-    untidy: usize,
-}
-
-impl Scratch {
-    /// Makes it ready for the next transaction.
-    pub(crate) fn recycle(&mut self) {
-        let room = std::mem::take(&mut self.room);
-        let untidy = self.untidy;
-        let spare = self.reads.take().or_else(|| self.spare.take());
-        let spare = spare.and_then(Reads::recycled);
-        if self.writes.capacity() + self.payload.capacity() > KEEP_BYTES {
-            *self = Self::default();
-        } else {
-            self.writes.clear();
-            self.payload.clear();
-            self.installed.clear();
-        }
-        self.spare = spare;
-        self.room = room;
-        self.untidy = untidy;
-    }
-}
 
 /// What one passage through the gate came to.
 enum Passage {
@@ -518,45 +478,6 @@ impl Sequenced for Stamping<'_> {
     }
 }
 
-/// Bytes of arena that the writes need at most.
-pub(crate) fn room_for(writes: &WriteSet) -> usize {
-    let each = writes.iter().map(|(key, body)| {
-        let inline = match body {
-            Body::Put { value, vectors } => value.len() + vectors.len(),
-            Body::Large(_) => size_of::<u64>(),
-            Body::Delete => 0,
-        };
-        Arena::version_bytes(inline) + Generation::entry_room(key.key.len())
-    });
-    each.sum::<usize>() + Arena::cell_bytes()
-}
-
-/// Whether every written table stands and every vector fits its index; and whether there will be
-/// rows.
-fn check_schema<S: Schema>(schema: &S, writes: &WriteSet) -> Result<bool, CommitError> {
-    let mut rows = false;
-    for (key, body) in writes.iter() {
-        if !schema.is_open(key.table) {
-            return Err(CommitError::TableDropped(key.table));
-        }
-        for column in schema.columns(key.table) {
-            if let Some(components) = vectors_of(body).get(column.name()) {
-                let (expected, found) = (column.rows().dimension(), components.len() / 4);
-                if expected != found {
-                    let column = column.name().to_owned();
-                    return Err(CommitError::Dimension {
-                        column,
-                        expected,
-                        found,
-                    });
-                }
-                rows = true;
-            }
-        }
-    }
-    Ok(rows)
-}
-
 /// Rule 2, first half: the generations between the transaction's own view and the active one. The
 /// base is never asked: it does not tell what came and went.
 fn check_older<S: Schema>(
@@ -567,14 +488,6 @@ fn check_older<S: Schema>(
 ) -> Result<(), Option<Timestamp>> {
     let newer = view.find_since(own, |one| one.newest(key).filter(|newest| *newest > at));
     newer.map_or(Ok(()), |winner| Err(Some(winner)))
-}
-
-fn vectors_of(body: Body<'_>) -> VectorList<'_> {
-    match body {
-        Body::Put { vectors, .. } => VectorList::new(vectors),
-        Body::Large(record) => VectorList::new(&record.vectors),
-        Body::Delete => VectorList::default(),
-    }
 }
 
 fn memory(error: std::io::Error) -> CommitError {

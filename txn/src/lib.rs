@@ -5,6 +5,7 @@
 //! commit protocol is in `commit`, what a reader may rely on in `snapshot`, what makes commits
 //! serializable in `validation`, reclamation in `registry`.
 
+mod admission;
 mod arena;
 mod backlog;
 mod commit;
@@ -25,6 +26,7 @@ mod registry;
 mod rows;
 mod run;
 mod schema;
+mod scratch;
 mod slots;
 mod snapshot;
 mod stamp;

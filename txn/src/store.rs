@@ -17,7 +17,6 @@ use vellum_sync::atomic::{AtomicU64, Ordering};
 
 use crate::arena::{Arena, Room};
 use crate::backlog::Backlog;
-use crate::commit::Scratch;
 use crate::error::{CommitError, ReplayError, SchemaError};
 use crate::gate::Gate;
 use crate::generation::{Generation, GenerationOptions, Install};
@@ -28,6 +27,7 @@ use crate::recent::Recent;
 use crate::redo::{Operation, Payload, decode};
 use crate::registry::{Protection, Registry};
 use crate::schema::Schema;
+use crate::scratch::Scratch;
 use crate::snapshot::Reader;
 use crate::vectors::VectorList;
 use crate::view::{Sealed, View};

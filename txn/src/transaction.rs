@@ -5,7 +5,7 @@ use std::ops::Bound;
 use vellum_base::{TableId, Timestamp};
 use vellum_sync::atomic::Ordering;
 
-use crate::commit::{COMMIT_BYTES_MAX, Commit, Scratch};
+use crate::commit::{COMMIT_BYTES_MAX, Commit};
 use crate::error::CommitError;
 use crate::generation::HashedKey;
 use crate::log::Durability;
@@ -14,6 +14,7 @@ use crate::range::TransactionRange;
 use crate::reads::Reads;
 use crate::registry::{Pin, Protection};
 use crate::schema::Schema;
+use crate::scratch::Scratch;
 use crate::snapshot::{Reader, Version};
 use crate::store::Owner;
 use crate::vectors::{VectorList, vectors_len};
