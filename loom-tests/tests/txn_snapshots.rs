@@ -7,9 +7,13 @@ mod txn_store;
 use txn_store::{Db, NoColumns, TABLE, store};
 use vellum_base::Timestamp;
 use vellum_loom_tests::Model;
+use vellum_sync::atomic::{AtomicU64, Ordering};
 use vellum_sync::cell::Witness;
 use vellum_sync::{Arc, thread};
-use vellum_txn::{CommitError, Durability, Protection, Registry, Snapshot, Transaction};
+use vellum_txn::{
+    CommitError, CommitLog, Durability, NoLog, Protection, Registry, Sequenced, Snapshot,
+    Transaction,
+};
 
 fn commit(db: &Db, keys: &[&[u8]]) -> Result<Timestamp, CommitError> {
     let mut txn = Transaction::begin(Db::clone(db));
@@ -304,4 +308,37 @@ fn an_onward_pin_keeps_later_views() {
             publisher.join().unwrap();
             assert_eq!(registry.collect(), 0, "nobody holds anything");
         });
+}
+
+/// In memory too: who saw a commit, and waited until it is settled, is followed by snapshots that have
+/// it [16].
+#[test]
+fn what_was_seen_is_settled_after_waiting() {
+    struct Visible(Arc<AtomicU64>);
+    impl Sequenced for Visible {
+        fn validate(&mut self) -> bool {
+            true
+        }
+        fn stamp(&mut self, at: Timestamp) {
+            self.0.store(at.0, Ordering::Release);
+        }
+    }
+    let model = Model::new("txn_snapshots::what_was_seen_is_settled_after_waiting");
+    model.preemptions(3).check(|| {
+        let log = Arc::new(NoLog::new(Timestamp::ZERO));
+        let visible = Arc::new(AtomicU64::new(0));
+        let (appending, mut steps) = (Arc::clone(&log), Visible(Arc::clone(&visible)));
+        let writer = thread::spawn(move || {
+            let prepared = appending.prepare(&[]).unwrap();
+            let appended = appending.append(prepared, &[], Durability::Buffered, &mut steps);
+            drop(appended.unwrap());
+        });
+        let reader = thread::spawn(move || {
+            let seen = Timestamp(visible.load(Ordering::Acquire));
+            log.wait_settled(seen).unwrap();
+            assert!(log.settled() >= seen, "time runs backwards");
+        });
+        writer.join().unwrap();
+        reader.join().unwrap();
+    });
 }

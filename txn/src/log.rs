@@ -172,6 +172,10 @@ impl CommitLog for NoLog {
     }
 
     fn wait_settled(&self, at: Timestamp) -> Result<(), LogError> {
+        // A commit is visible a moment before it is settled: its author is still inside [16].
+        if at > self.settled() {
+            drop(self.last.lock());
+        }
         debug_assert!(at <= self.settled());
         Ok(())
     }
