@@ -114,7 +114,7 @@ impl Mode {
                 "VELLUM_CRASH_STATES",
                 match effort {
                     Effort::Brief => "4000",
-                    Effort::Bounded => "24000",
+                    Effort::Bounded => "12000",
                     Effort::Long => "200000",
                 },
             )],
