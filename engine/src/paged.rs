@@ -12,8 +12,9 @@ use std::sync::Arc;
 
 use vellum_base::{Lsn, TableId, Timestamp};
 use vellum_pages::base::Base;
+use vellum_pages::file::FILE_NAME;
 use vellum_pages::pool::Hint;
-use vellum_pages::state::State;
+use vellum_pages::state::{Alive, State};
 use vellum_pages::store::Position;
 use vellum_pages::tree::node::Large;
 use vellum_pages::tree::{Found, Root, Sought, Tree, TreeRange};
@@ -21,6 +22,7 @@ use vellum_pages::{PageError, TreeId};
 
 use crate::error::{Error, Result};
 use crate::record::StoredRecord;
+use crate::saved::Saved;
 
 /// See the module's rules.
 #[derive(Clone)]
@@ -73,6 +75,31 @@ impl Roots {
 impl Paged {
     pub(crate) fn new(pages: Arc<Base>, state: State<Roots>) -> Self {
         Self { pages, state }
+    }
+
+    /// The base of an epoch that has the same records and options at other places, or a tree more that
+    /// nobody sees yet: neither its timestamp nor its position in the log is another.
+    pub(crate) fn with_trees(
+        &self,
+        trees: Vec<Option<TableTree>>,
+        publish: impl FnOnce() -> std::result::Result<Alive, PageError>,
+    ) -> Result<Self> {
+        let before = self.roots();
+        let saved = Saved::decode(&before.meta).map_err(|error| wrong_base(&error.to_string()))?;
+        let is_there = |place: usize| saved.tables.get(place).is_some_and(Option::is_some);
+        let mut places = trees.iter().enumerate();
+        if places.any(|(place, tree)| tree.is_some() && !is_there(place)) {
+            return Err(wrong_base("a tree of a table that it does not have"));
+        }
+        let root = |table: TableId| {
+            let tree = trees.get(table.0 as usize).and_then(Option::as_ref);
+            tree.map_or(Root::EMPTY, |tree| tree.root)
+        };
+        let meta = saved.with_roots(root).encode();
+        let alive = publish().map_err(Error::from_page)?;
+        let roots = Roots::of(trees, before.position, meta);
+        let state = State::new(alive, self.state.timestamp(), Arc::new(roots));
+        Ok(Self::new(self.pages.clone(), state))
     }
 
     pub(crate) fn pages(&self) -> &Arc<Base> {
@@ -168,6 +195,11 @@ impl Paged {
     }
 }
 
+fn wrong_base(what: &str) -> Error {
+    let what = format!("the catalog of the base, in memory: {what}");
+    Error::Corrupt(vellum_base::Corruption::new(FILE_NAME, 0, what))
+}
+
 impl std::fmt::Debug for Paged {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Paged").field(&self.state).finish()
@@ -191,16 +223,12 @@ impl Error {
             PageError::Poisoned { why } => Self::Poisoned(why),
             PageError::NewerFormat { .. } => Self::NewerFormat(error.to_string()),
             PageError::Foreign => Self::Foreign {
-                path: vellum_pages::file::FILE_NAME.to_owned(),
+                path: FILE_NAME.to_owned(),
                 what: error.to_string(),
             },
             PageError::Refused(what) => {
                 let what = format!("records that no commit can have written: {what}");
-                Self::Corrupt(vellum_base::Corruption::new(
-                    vellum_pages::file::FILE_NAME,
-                    0,
-                    what,
-                ))
+                Self::Corrupt(vellum_base::Corruption::new(FILE_NAME, 0, what))
             }
             other => Self::Poisoned(other.to_string()),
         }

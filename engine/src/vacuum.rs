@@ -22,19 +22,13 @@
 //! [9]: vellum_pages#hazards
 //! [15]: vellum_pages#hazards
 
-use std::sync::Arc;
-
-use vellum_base::TableId;
-use vellum_pages::base::Work;
 use vellum_pages::page::STEP;
-use vellum_pages::state::State;
-use vellum_pages::tree::{Compaction, Root};
+use vellum_pages::tree::Compaction;
 
 use crate::database::Database;
 use crate::error::{Error, Result};
 use crate::merging::Merger;
-use crate::paged::{Paged, Roots, TableTree};
-use crate::saved::Saved;
+use crate::paged::TableTree;
 
 /// Leaves that a step looks at.
 const LEAVES_A_STEP: u64 = 4096;
@@ -200,27 +194,11 @@ impl Merger {
         }
         let next = (place.table < trees.len()).then_some(place);
         if made > 0 {
-            let base = moved(&before, trees, work)?;
+            let base = before.with_trees(trees, || work.publish())?;
             merging.rebase(base, 0);
         }
         Ok((next, made))
     }
-}
-
-/// The base with the same records in `trees`.
-fn moved(before: &Paged, trees: Vec<Option<TableTree>>, work: Work<'_>) -> Result<Paged> {
-    let root = |table: TableId| {
-        let tree = trees.get(table.0 as usize).and_then(Option::as_ref);
-        tree.map_or(Root::EMPTY, |tree| tree.root)
-    };
-    let unreadable = |error| Error::Poisoned(format!("the catalog in memory: {error}"));
-    let roots = before.roots();
-    let saved = Saved::decode(&roots.meta).map_err(unreadable)?;
-    let meta = saved.with_roots(root).encode();
-    let alive = work.publish().map_err(Error::from_page)?;
-    let roots = Roots::of(trees, roots.position, meta);
-    let state = State::new(alive, before.state().timestamp(), Arc::new(roots));
-    Ok(Paged::new(before.pages().clone(), state))
 }
 
 impl Place {

@@ -15,9 +15,7 @@ use std::sync::Arc;
 use sweep::{judge, options, run};
 use vellum::disk::{Disk, MemoryDisk};
 use vellum::{Database, Error};
-use vellum_testkit::{
-    Budget, Crash, Distinct, Fault, Lasting, SimDisk, SimOptions, State, Trouble,
-};
+use vellum_testkit::{Fault, Lasting, SimDisk, SimOptions, Trouble, states_wanted};
 
 const COMMITS: u64 = 49;
 
@@ -58,33 +56,21 @@ fn is_whole(sim: &SimDisk) -> Result<bool, String> {
 
 #[test]
 fn every_crash_leaves_the_whole_backup_or_one_that_is_refused() {
-    let wanted = std::env::var("VELLUM_CRASH_STATES").ok();
-    let wanted: usize = wanted.and_then(|n| n.parse().ok()).unwrap_or(800);
+    let wanted = states_wanted(800);
     let db = database();
     let sim = SimDisk::new(3);
     db.backup_on(&sim.disk()).unwrap();
     sim.mark(1);
     let cuts = sim.trace().len() + 1;
-    let (mut seen, mut whole, mut violations) = (Distinct::new(), 0, Vec::new());
-    let mut state = |cut: usize, crash: Crash, acknowledged: bool, state: &State| match is_whole(
-        &state.disk_with(QUIET),
-    ) {
-        Ok(found) if found || !acknowledged => whole += usize::from(found),
-        Ok(_) => violations.push(format!("cut {cut}, {crash:?}: acknowledged, and lost")),
-        Err(what) => violations.push(format!("cut {cut}, {crash:?}: {what}")),
-    };
-    for share in [wanted / cuts / 2 + 2, wanted / cuts * 4 + 8, wanted] {
-        for cut in sim.trace().cuts() {
-            for crash in [Crash::Process, Crash::Power] {
-                for found in cut.states(crash, Budget::per_cut(share)) {
-                    if seen.len() < wanted && seen.insert(&found) {
-                        state(cut.index(), crash, !cut.marks().is_empty(), &found);
-                    }
-                }
-            }
+    let (mut whole, mut violations) = (0, Vec::new());
+    let states = sim.trace().sweep(wanted, |cut, crash, state| {
+        let place = format!("cut {}, {crash:?}", cut.index());
+        match is_whole(&state.disk_with(QUIET)) {
+            Ok(found) if found || cut.marks().is_empty() => whole += usize::from(found),
+            Ok(_) => violations.push(format!("{place}: acknowledged, and lost")),
+            Err(what) => violations.push(format!("{place}: {what}")),
         }
-    }
-    let states = seen.len();
+    });
     println!("crash: {states} states, {} violations", violations.len());
     println!("and of these {whole} are whole, of {cuts} cuts");
     assert!(violations.is_empty(), "{violations:#?}");

@@ -195,10 +195,8 @@ fn go_on(db: &Database) -> vellum::Result<()> {
 
 #[test]
 fn one_flipped_bit_is_harmless_or_reported() {
-    let wanted = std::env::var("VELLUM_CRASH_STATES").ok();
-    let wanted: usize = wanted.and_then(|n| n.parse().ok()).unwrap_or(600);
     // A quarter: each state is read as a whole, twice.
-    let wanted = wanted / 4;
+    let wanted = vellum_testkit::states_wanted(600) / 4;
     let (mut states, mut reported, mut violations) = (0, 0, Vec::new());
     for closed in [true, false] {
         let (mut files, contents) = files(closed);

@@ -10,9 +10,7 @@
 #![cfg(test)]
 
 use vellum::{Database, Error, Options};
-use vellum_testkit::{
-    Budget, Crash, Distinct, Fault, Lasting, SimDisk, SimOptions, State, Trouble,
-};
+use vellum_testkit::{Fault, Lasting, SimDisk, SimOptions, Trouble, states_wanted};
 
 const QUIET: SimOptions = SimOptions {
     capacity: None,
@@ -158,9 +156,7 @@ fn begun(options_of: SimOptions, seed: u64) -> (SimDisk, Database) {
 
 #[test]
 fn every_crash_leaves_the_whole_table_or_none() {
-    let wanted = std::env::var("VELLUM_CRASH_STATES").ok();
-    let wanted: usize = wanted.and_then(|n| n.parse().ok()).unwrap_or(1800);
-    let wanted = wanted / 6;
+    let wanted = states_wanted(1800) / 6;
     let recorded = SimOptions {
         record: true,
         ..SimOptions::default()
@@ -169,27 +165,15 @@ fn every_crash_leaves_the_whole_table_or_none() {
     run(&db, &sim).unwrap_or_else(|error| panic!("{error}"));
     drop(db);
     let cuts = sim.trace().len() + 1;
-    let (mut seen, mut whole, mut violations) = (Distinct::new(), 0, Vec::new());
-    let mut state = |cut: usize, crash: Crash, acknowledged: bool, state: &State| {
-        let place = format!("cut {cut}, {crash:?}");
+    let (mut whole, mut violations) = (0, Vec::new());
+    let states = sim.trace().sweep(wanted, |cut, crash, state| {
+        let place = format!("cut {}, {crash:?}", cut.index());
         match judge(&state.disk_with(QUIET)) {
-            Ok(found) if found || !acknowledged => whole += usize::from(found),
+            Ok(found) if found || cut.marks().is_empty() => whole += usize::from(found),
             Ok(_) => violations.push(format!("{place}: acknowledged, and lost")),
             Err(what) => violations.push(format!("{place}: {what}")),
         }
-    };
-    for share in [wanted / cuts / 2 + 2, wanted / cuts * 4 + 8, wanted] {
-        for cut in sim.trace().cuts() {
-            for crash in [Crash::Process, Crash::Power] {
-                for found in cut.states(crash, Budget::per_cut(share)) {
-                    if seen.len() < wanted && seen.insert(&found) {
-                        state(cut.index(), crash, !cut.marks().is_empty(), &found);
-                    }
-                }
-            }
-        }
-    }
-    let states = seen.len();
+    });
     println!("crash: {states} states, {} violations", violations.len());
     println!("and of these {whole} have the table, of {cuts} cuts");
     violations.truncate(10);

@@ -13,7 +13,7 @@
 mod sweep;
 
 use sweep::{judge, options, run};
-use vellum_testkit::{Budget, Crash, Distinct, SimDisk, SimOptions, State};
+use vellum_testkit::{Budget, Crash, Distinct, SimDisk, SimOptions, State, states_wanted};
 
 /// One recovery in so many is cut in turn.
 const NESTED_EVERY: usize = 61;
@@ -118,10 +118,7 @@ impl Sweep {
 
 #[test]
 fn every_crash_leaves_a_prefix_with_all_that_was_acknowledged() {
-    let wanted = std::env::var("VELLUM_CRASH_STATES")
-        .ok()
-        .and_then(|n| n.parse().ok());
-    let wanted: usize = wanted.unwrap_or(1500);
+    let wanted = states_wanted(1500);
     let sim = SimDisk::with_options(
         1,
         SimOptions {

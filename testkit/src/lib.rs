@@ -18,7 +18,7 @@ mod random;
 pub mod schedules;
 mod sim;
 
-pub use crash::{Budget, Crash, Cut, Cuts, Distinct, State, States};
+pub use crash::{Budget, Crash, Cut, Cuts, Distinct, State, States, states_wanted};
 pub use model::{Conflict, Model, ModelTransaction, Record};
 pub use random::Random;
 pub use sim::{Call, CallKind, Fault, Lasting, SimDisk, SimOptions, Trace, Trouble};

@@ -32,15 +32,7 @@ pub(crate) fn check_schema<S: Schema>(schema: &S, writes: &WriteSet) -> Result<b
         }
         for column in schema.columns(key.table) {
             if let Some(components) = vectors_of(body).get(column.name()) {
-                let (expected, found) = (column.rows().dimension(), components.len() / 4);
-                if expected != found {
-                    let column = column.name().to_owned();
-                    return Err(CommitError::Dimension {
-                        column,
-                        expected,
-                        found,
-                    });
-                }
+                column.check(components)?;
                 rows = true;
             }
         }

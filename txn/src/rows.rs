@@ -22,6 +22,7 @@ use vellum_base::Timestamp;
 use vellum_sync::atomic::{AtomicU64, Ordering};
 use vellum_sync::{AtomicArray, Huge, OnceLock, Region, scaled};
 
+use crate::error::CommitError;
 use crate::stamp::Stamp;
 
 const CHUNK_BYTES: usize = 2 << 20;
@@ -44,6 +45,20 @@ impl Column {
             name: name.into(),
             rows: RowArray::new(dimension),
         }
+    }
+
+    /// Whether an encoded vector has as many components as its rows.
+    pub(crate) fn check(&self, components: &[u8]) -> Result<(), CommitError> {
+        let (expected, found) = (self.rows.dimension, components.len() / size_of::<f32>());
+        if expected == found {
+            return Ok(());
+        }
+        let column = self.name.to_string();
+        Err(CommitError::Dimension {
+            column,
+            expected,
+            found,
+        })
     }
 
     /// The vectors' name in their records.

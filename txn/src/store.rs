@@ -430,15 +430,7 @@ impl<S: Schema> Store<S> {
             let Some(components) = VectorList::new(vectors).get(column.name()) else {
                 continue;
             };
-            let (expected, found) = (column.rows().dimension(), components.len() / 4);
-            if expected != found {
-                let column = column.name().to_owned();
-                return Err(CommitError::Dimension {
-                    column,
-                    expected,
-                    found,
-                });
-            }
+            column.check(components)?;
             column.rows().append(key, components, at).map_err(memory)?;
         }
         Ok(())

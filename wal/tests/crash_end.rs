@@ -116,9 +116,7 @@ fn kill_after(place: &Path, probe: &str, lines: usize) -> Option<u64> {
 
 #[test]
 fn what_was_appended_survives_the_end_of_the_process() {
-    let asked = std::env::var("VELLUM_CRASH_STATES").ok();
-    let asked: usize = asked.and_then(|states| states.parse().ok()).unwrap_or(0);
-    let kills = (asked / 1000).max(KILLS_LEAST);
+    let kills = (vellum_testkit::states_wanted(0) / 1000).max(KILLS_LEAST);
     let mut random = Random::new(1);
     let mut done = 0;
     for round in 0.. {

@@ -32,9 +32,7 @@ use workload::{DURABLE, Journal, Mix, Workload, mark};
 
 /// `percent` of the states that the environment asks for.
 fn wanted(percent: usize) -> usize {
-    let asked = std::env::var("VELLUM_CRASH_STATES").ok();
-    let asked = asked.and_then(|states| states.parse().ok());
-    asked.unwrap_or(1500) * percent / 100
+    vellum_testkit::states_wanted(1500) * percent / 100
 }
 
 /// A workload, how it is drawn, and what of it is swept.

@@ -72,7 +72,9 @@ pub trait Engine: Sync {
     }
 
     /// Commits one record in a transaction of its own.
-    fn put(&self, record: Record<'_>, durability: Durability) -> Result<()>;
+    fn put(&self, record: Record<'_>, durability: Durability) -> Result<()> {
+        self.put_batch(&mut std::iter::once(record), durability)
+    }
 
     /// Commits all records in one transaction.
     fn put_batch(
@@ -90,7 +92,7 @@ pub trait Engine: Sync {
 
     /// Loads an empty store with records by the quickest way that its documentation names, and
     /// returns when all are durable. `sorted`: their keys ascend.
-    fn load(&self, records: &mut dyn Iterator<Item = Record<'_>>, sorted: bool) -> Result<()>;
+    fn load(&mut self, records: &mut dyn Iterator<Item = Record<'_>>, sorted: bool) -> Result<()>;
 
     /// Commits each record durably in a transaction of its own, from one thread, with up to
     /// `depth` of them unacknowledged at any time; returns when all are acknowledged, or false at

@@ -213,7 +213,7 @@ fn a_small_budget_holds_more_than_fits_it() {
     let records = Records::new(KeyKind::Random);
     for &name in EngineName::value_variants() {
         let directory = tempfile::tempdir().unwrap();
-        let engine = name
+        let mut engine = name
             .open_within(directory.path(), Budget::Bytes(16 << 20))
             .unwrap();
         let mut all = (0..COUNT).map(|number| records.record(number));

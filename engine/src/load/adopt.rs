@@ -4,13 +4,11 @@ use std::sync::Arc;
 
 use vellum_base::{Corruption, TableId, Timestamp};
 use vellum_pages::base::Load;
-use vellum_pages::state::State;
 use vellum_pages::tree::{Root, Tree};
 
 use crate::change::Change;
 use crate::error::{Error, Result};
-use crate::paged::{Paged, Roots, TableTree};
-use crate::saved::Saved;
+use crate::paged::{Paged, TableTree};
 use crate::schema;
 use crate::shared::Handle;
 
@@ -33,17 +31,15 @@ pub(super) fn adopt(handle: &Arc<Handle>, loaded: Loaded) -> Result<Timestamp> {
     turn.rebase(base, 0);
     shared.merger.write_in(&turn)?;
     let committed = schema::commit_plain(handle, &Change::FinishLoad { table })?;
-    committed.ok_or_else(|| lost("its table"))
+    committed.ok_or_else(|| {
+        let what = "the catalog lost a table that is being loaded";
+        Error::Corrupt(Corruption::new(vellum_pages::file::FILE_NAME, 0, what))
+    })
 }
 
 /// Step (a): the base with one tree more.
 fn with_tree(before: &Paged, loaded: Loaded) -> Result<Paged> {
     let place = loaded.table.0 as usize;
-    let saved = Saved::decode(&before.roots().meta);
-    let mut saved = saved.map_err(|error| lost(&error.to_string()))?;
-    let entry = saved.tables.get_mut(place).and_then(Option::as_mut);
-    let entry = entry.filter(|entry| entry.is_loading);
-    entry.ok_or_else(|| lost("its number"))?.root = loaded.root;
     let mut trees = before.roots().trees();
     trees.resize(trees.len().max(place + 1), None);
     trees[place] = Some(TableTree {
@@ -51,13 +47,5 @@ fn with_tree(before: &Paged, loaded: Loaded) -> Result<Paged> {
         root: loaded.root,
     });
     let work = before.pages().work();
-    let alive = work.publish_with(loaded.loads).map_err(Error::from_page)?;
-    let roots = Roots::of(trees, before.roots().position, saved.encode());
-    let state = State::new(alive, before.state().timestamp(), Arc::new(roots));
-    Ok(Paged::new(before.pages().clone(), state))
-}
-
-fn lost(what: &str) -> Error {
-    let what = format!("a load is not in the catalog that was merged: {what}");
-    Error::Corrupt(Corruption::new(vellum_pages::file::FILE_NAME, 0, what))
+    before.with_trees(trees, || work.publish_with(loaded.loads))
 }

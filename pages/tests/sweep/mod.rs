@@ -18,14 +18,6 @@ pub(crate) const VIOLATIONS_MAX: usize = 5;
 /// Marks that an opening has shown what it found.
 const SHOWN: u64 = u64::MAX;
 
-/// How many distinct states are wanted.
-pub(crate) fn wanted(unless_asked: usize) -> usize {
-    let asked = std::env::var("VELLUM_CRASH_STATES").ok();
-    asked
-        .and_then(|states| states.parse().ok())
-        .unwrap_or(unless_asked)
-}
-
 /// What is swept.
 pub(crate) trait Subject {
     /// A checkpoint that was tried.

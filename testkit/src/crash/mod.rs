@@ -21,6 +21,7 @@ mod build;
 mod choices;
 mod process;
 mod recipes;
+mod sweep;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
@@ -30,6 +31,8 @@ use crate::random::mix;
 use crate::sim::{Event, Inode, Node, SimDisk, SimOptions, Trace, World};
 use choices::Choices;
 use recipes::Recipe;
+
+pub use sweep::states_wanted;
 
 /// What ends the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -63,10 +63,6 @@ impl Canopydb {
 }
 
 impl Engine for Canopydb {
-    fn put(&self, record: Record<'_>, durability: Durability) -> Result<()> {
-        self.put_batch(&mut std::iter::once(record), durability)
-    }
-
     fn put_batch(
         &self,
         records: &mut dyn Iterator<Item = Record<'_>>,
@@ -93,7 +89,7 @@ impl Engine for Canopydb {
         })
     }
 
-    fn load(&self, records: &mut dyn Iterator<Item = Record<'_>>, _sorted: bool) -> Result<()> {
+    fn load(&mut self, records: &mut dyn Iterator<Item = Record<'_>>, _sorted: bool) -> Result<()> {
         in_batches(records, LOAD_BATCH, &mut |batch| {
             self.put_batch(batch, Durability::Buffered)
         })?;

@@ -54,10 +54,6 @@ impl Fjall {
 }
 
 impl Engine for Fjall {
-    fn put(&self, record: Record<'_>, durability: Durability) -> Result<()> {
-        self.put_batch(&mut std::iter::once(record), durability)
-    }
-
     fn put_batch(
         &self,
         records: &mut dyn Iterator<Item = Record<'_>>,
@@ -84,7 +80,7 @@ impl Engine for Fjall {
         Ok(())
     }
 
-    fn load(&self, records: &mut dyn Iterator<Item = Record<'_>>, sorted: bool) -> Result<()> {
+    fn load(&mut self, records: &mut dyn Iterator<Item = Record<'_>>, sorted: bool) -> Result<()> {
         if sorted {
             let mut ingestion = self.records.inner().start_ingestion()?;
             for record in records {

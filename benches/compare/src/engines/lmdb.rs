@@ -64,10 +64,6 @@ impl Engine for Lmdb {
         durability == Durability::Sync
     }
 
-    fn put(&self, record: Record<'_>, durability: Durability) -> Result<()> {
-        self.put_batch(&mut std::iter::once(record), durability)
-    }
-
     fn put_batch(
         &self,
         records: &mut dyn Iterator<Item = Record<'_>>,
@@ -95,7 +91,7 @@ impl Engine for Lmdb {
         Ok(())
     }
 
-    fn load(&self, records: &mut dyn Iterator<Item = Record<'_>>, sorted: bool) -> Result<()> {
+    fn load(&mut self, records: &mut dyn Iterator<Item = Record<'_>>, sorted: bool) -> Result<()> {
         let flags = match sorted {
             true => PutFlags::APPEND,
             false => PutFlags::empty(),

@@ -49,10 +49,6 @@ impl Engine for Redb {
         durability == Durability::Sync
     }
 
-    fn put(&self, record: Record<'_>, durability: Durability) -> Result<()> {
-        self.put_batch(&mut std::iter::once(record), durability)
-    }
-
     fn put_batch(
         &self,
         records: &mut dyn Iterator<Item = Record<'_>>,
@@ -83,7 +79,7 @@ impl Engine for Redb {
         Ok(transaction.commit()?)
     }
 
-    fn load(&self, records: &mut dyn Iterator<Item = Record<'_>>, _sorted: bool) -> Result<()> {
+    fn load(&mut self, records: &mut dyn Iterator<Item = Record<'_>>, _sorted: bool) -> Result<()> {
         self.put_batch(records, Durability::Sync)
     }
 

@@ -192,10 +192,6 @@ impl Flavour for DB {
 }
 
 impl<D: Flavour> Engine for RocksDb<D> {
-    fn put(&self, record: Record<'_>, durability: Durability) -> Result<()> {
-        self.put_batch(&mut std::iter::once(record), durability)
-    }
-
     fn put_batch(
         &self,
         records: &mut dyn Iterator<Item = Record<'_>>,
@@ -212,7 +208,7 @@ impl<D: Flavour> Engine for RocksDb<D> {
         self.database.remove(keys, self.options_of(durability))
     }
 
-    fn load(&self, records: &mut dyn Iterator<Item = Record<'_>>, sorted: bool) -> Result<()> {
+    fn load(&mut self, records: &mut dyn Iterator<Item = Record<'_>>, sorted: bool) -> Result<()> {
         if sorted {
             let options = options(Budget::Ample);
             let table = self.directory.join("load.sst");

@@ -78,10 +78,6 @@ impl SurrealKv {
 }
 
 impl Engine for SurrealKv {
-    fn put(&self, record: Record<'_>, durability: Durability) -> Result<()> {
-        self.put_batch(&mut std::iter::once(record), durability)
-    }
-
     fn put_batch(
         &self,
         records: &mut dyn Iterator<Item = Record<'_>>,
@@ -105,7 +101,7 @@ impl Engine for SurrealKv {
         Ok(())
     }
 
-    fn load(&self, records: &mut dyn Iterator<Item = Record<'_>>, _sorted: bool) -> Result<()> {
+    fn load(&mut self, records: &mut dyn Iterator<Item = Record<'_>>, _sorted: bool) -> Result<()> {
         in_batches(records, LOAD_BATCH, &mut |batch| {
             self.put_batch(batch, Durability::Buffered)
         })?;

@@ -6,8 +6,8 @@
 //! - The in-flight workload keeps up to so many `CommitHandle`s and waits for the oldest.
 //! - A snapshot is one `ReadTransaction`; values are lent, those of a range one by one.
 //! - A budget is its own.
-//! - A load is `Buffered` transactions of 10,000, then a sync of the log.
-//! - `settle` is a checkpoint, which brings everything into pages.
+//! - A load is a `BulkLoad`, which makes the table anew.
+//! - `settle` is a checkpoint, which brings everything into pages; `compact` is a vacuum.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -16,9 +16,10 @@ use vellum::{CommitHandle, Database, Options, ReadTransaction, Table, Transactio
 
 use crate::Result;
 use crate::data::Key;
-use crate::engine::{Budget, Durability, Engine, Record, Snapshot, in_batches};
+use crate::engine::{Budget, Durability, Engine, Record, Snapshot};
 
-const LOAD_BATCH: usize = 10_000;
+/// The table.
+const RECORDS: &str = "records";
 
 /// An open database and its table.
 pub(super) struct Vellum {
@@ -33,7 +34,7 @@ impl Vellum {
             Budget::Bytes(bytes) => Options::new().memory_budget(bytes),
         };
         let database = options.open(directory)?;
-        let records = database.table("records")?;
+        let records = database.table(RECORDS)?;
         Ok(Self { database, records })
     }
 
@@ -62,10 +63,6 @@ impl Vellum {
 }
 
 impl Engine for Vellum {
-    fn put(&self, record: Record<'_>, durability: Durability) -> Result<()> {
-        self.put_batch(&mut std::iter::once(record), durability)
-    }
-
     fn put_batch(
         &self,
         records: &mut dyn Iterator<Item = Record<'_>>,
@@ -86,11 +83,14 @@ impl Engine for Vellum {
         self.commit(transaction, durability)
     }
 
-    fn load(&self, records: &mut dyn Iterator<Item = Record<'_>>, _sorted: bool) -> Result<()> {
-        in_batches(records, LOAD_BATCH, &mut |batch| {
-            self.put_batch(batch, Durability::Buffered)
-        })?;
-        Ok(self.database.sync()?)
+    fn load(&mut self, records: &mut dyn Iterator<Item = Record<'_>>, _sorted: bool) -> Result<()> {
+        self.database.drop_table(&self.records)?;
+        let mut load = self.database.bulk_load(RECORDS)?;
+        for record in records {
+            load.insert(record.key, record.value)?;
+        }
+        (self.records, _) = load.finish()?;
+        Ok(())
     }
 
     fn put_in_flight(
@@ -122,6 +122,11 @@ impl Engine for Vellum {
 
     fn settle(&self) -> Result<()> {
         Ok(self.database.checkpoint()?)
+    }
+
+    fn compact(&mut self) -> Result<bool> {
+        self.database.vacuum()?;
+        Ok(true)
     }
 
     fn read(&self, body: &mut dyn FnMut(&dyn Snapshot) -> Result<()>) -> Result<()> {

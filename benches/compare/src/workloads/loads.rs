@@ -18,7 +18,7 @@ pub(super) fn run(name: EngineName, directory: &Path, settings: &Settings) -> Re
         if sorted {
             numbers.sort_by_cached_key(|&number| records.key(number));
         }
-        let engine = name.open(&fresh(directory, order)?)?;
+        let mut engine = name.open(&fresh(directory, order)?)?;
         let meter = Meter::start(Whose::Process)?;
         let mut all = numbers.iter().map(|&number| records.record(number));
         engine.load(&mut all, sorted)?;
