@@ -183,7 +183,7 @@ impl Owner {
                 let what = Compaction {
                     from: &first,
                     beyond,
-                    leaves: 4,
+                    pages: 4,
                 };
                 self.make(|next, work| {
                     let root = &mut next.roots[tree];

@@ -116,6 +116,12 @@ impl PageRef {
         self.0 >> 5
     }
 
+    /// One past the last step.
+    #[must_use]
+    pub fn end(self) -> u64 {
+        self.step() + u64::from(self.steps())
+    }
+
     /// How many steps.
     #[must_use]
     pub fn steps(self) -> u8 {

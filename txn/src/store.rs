@@ -241,6 +241,12 @@ impl<S: Schema> Store<S> {
         base
     }
 
+    /// Lets go of views, and of the bases that they have, whose last snapshot ended. Seals, merges and
+    /// changes of the schema do so as well.
+    pub fn let_go_of_views(&self) {
+        self.registry.collect();
+    }
+
     /// Whoever merges takes this first; waits for another one.
     pub fn merging(&self) -> Merging<'_, S> {
         Merging {

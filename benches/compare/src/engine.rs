@@ -141,6 +141,19 @@ pub trait Snapshot {
     fn range(&self, from: &[u8], count: usize, see: &mut dyn FnMut(&[u8], &[u8])) -> Result<usize>;
 }
 
+/// Records of a transaction where an engine is loaded by transactions.
+pub const LOAD_BATCH: usize = 10_000;
+
+/// Loads by buffered transactions of 10,000, for engines that have no way of their own.
+pub fn load_in_batches(
+    engine: &dyn Engine,
+    records: &mut dyn Iterator<Item = Record<'_>>,
+) -> Result<()> {
+    in_batches(records, LOAD_BATCH, &mut |batch| {
+        engine.put_batch(batch, Durability::Buffered)
+    })
+}
+
 /// Hands what there is to `commit` in batches of up to `size`.
 pub fn in_batches<T>(
     all: &mut dyn Iterator<Item = T>,

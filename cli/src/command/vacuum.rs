@@ -30,8 +30,8 @@ impl Vacuum {
         let mut out = results();
         writeln!(
             out,
-            "pages: {} bytes, were {}; {} in use; {} pages made anew in {} steps",
-            report.bytes, report.bytes_before, report.used_bytes, report.pages_made, report.steps
+            "pages: {} bytes, were {}; {} in use; {} bytes of pages moved in {} steps",
+            report.bytes, report.bytes_before, report.used_bytes, report.moved_bytes, report.steps
         )?;
         Ok(out.flush()?)
     }

@@ -10,11 +10,12 @@
 
 use super::lists::{FAN, PIECE, Part, Shape, damage, span};
 use super::unit::Unit;
-use super::{Base, Load, Work};
+use super::{Base, Load, TREE_PAGE, Work};
 use crate::file::BATCH;
 use crate::page::{HEADER, OWN, PageKind, PageRef, PageSize, TreeId};
 use crate::pool::{Held, Hint};
 use crate::tree::Making;
+use crate::tree::MovedLarge;
 use crate::tree::node::Large;
 use crate::{Epoch, PageError};
 
@@ -87,7 +88,8 @@ impl Work<'_> {
     }
 
     /// Makes the pages of a value anew, if one of them reaches beyond a step of the file: all of them,
-    /// since they are of one epoch. The old ones are not given up by this.
+    /// since they are of one epoch. The old ones are not given up by this. What it cost is counted in pages
+    /// of trees.
     ///
     /// # Errors
     /// As [`Work::write_large`] and [`Base::read_large`].
@@ -96,15 +98,16 @@ impl Work<'_> {
         tree: TreeId,
         large: &Large,
         beyond: u64,
-    ) -> Result<Option<Large>, PageError> {
-        let is_beyond = |at: PageRef| at.step() + u64::from(at.steps()) > beyond;
+    ) -> Result<MovedLarge, PageError> {
+        let stays = |pages| MovedLarge { large: None, pages };
+        let is_beyond = |at: PageRef| at.end() > beyond;
         let shape = shape_of(large)?;
         if shape.levels == 0 && !is_beyond(large.root) {
-            return Ok(None);
+            return Ok(stays(0));
         }
         let pages = self.base.large_pages(large)?;
         if !pages.all().any(is_beyond) {
-            return Ok(None);
+            return Ok(stays(pages.lists.len() as u64));
         }
         let root = if shape.levels == 0 {
             let old = self.base.large_page(large.root, &shape)?;
@@ -120,7 +123,11 @@ impl Work<'_> {
                 Ok(())
             })?
         };
-        Ok(Some(Large { root, ..*large }))
+        let steps: u64 = pages.all().map(|at| u64::from(at.steps())).sum();
+        Ok(MovedLarge {
+            large: Some(Large { root, ..*large }),
+            pages: steps.div_ceil(TREE_PAGE.steps().into()),
+        })
     }
 
     /// A value that a record of `tree` led to is no part of this epoch.

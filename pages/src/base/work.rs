@@ -86,6 +86,13 @@ impl Work<'_> {
         self.epoch
     }
 
+    /// Steps of the file that the pages take which it made and that are still part of the epoch.
+    #[must_use]
+    pub fn made_steps(&self) -> u64 {
+        let noted = self.noted.lock();
+        noted.made.iter().map(|at| u64::from(at.steps())).sum()
+    }
+
     /// Publishes the epoch with all pages made for it, and keeps it alive.
     ///
     /// # Errors

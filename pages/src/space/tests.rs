@@ -14,7 +14,7 @@ fn file_of(disk: &dyn Disk) -> PageFile {
 
 /// Counts the steps that two live places share.
 fn overlaps(live: &BTreeMap<u64, PageRef>) -> usize {
-    let ends = live.values().map(|at| at.step() + u64::from(at.steps()));
+    let ends = live.values().map(|at| at.end());
     ends.zip(live.keys().skip(1))
         .filter(|(end, next)| end > next)
         .count()
@@ -47,11 +47,7 @@ fn places_never_overlap_and_the_lowest_are_given_first() {
         }
     }
     assert_eq!(overlaps(&live), 0);
-    let end = live
-        .values()
-        .map(|at| at.step() + u64::from(at.steps()))
-        .max()
-        .unwrap();
+    let end = live.values().map(|at| at.end()).max().unwrap();
     assert!(end < used * 13 / 10, "{end} steps for {used}");
     assert!(space.stats().file >= end && space.stats().file < end * 5 / 4 + 64);
     let first = *live.values().next().unwrap();

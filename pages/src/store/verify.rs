@@ -79,7 +79,7 @@ impl DurableState {
                 report.doubled.push(at);
                 continue;
             }
-            end = at.step() + u64::from(at.steps());
+            end = at.end();
             if map.holds(at) {
                 steps += u64::from(at.steps());
             } else {

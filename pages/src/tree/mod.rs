@@ -39,7 +39,7 @@ pub use build::Builder;
 pub use check::{Counted, Examiner, KeySpan};
 pub use get::{Found, Sought};
 pub use making::Making;
-pub use merge::{Alone, Compacted, Compaction, Crew, Merged};
+pub use merge::{Alone, Compacted, Compaction, Crew, Merged, MovedLarge};
 pub use range::{End, TreeRange};
 
 /// The name of the file, in reports of damage.

@@ -283,7 +283,7 @@ impl<'a> Owner<'a> {
                 let what = Compaction {
                     from: &first,
                     beyond,
-                    leaves: 1 + random.below(30),
+                    pages: 1 + random.below(30),
                 };
                 let step = work.compact(&base.tree(id), root, &what)?;
                 (*root, from) = (step.root, step.next);

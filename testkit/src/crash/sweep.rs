@@ -19,10 +19,21 @@ pub fn states_wanted(unless_asked: usize) -> usize {
 impl Trace {
     /// Shows `each` distinct states that crashes of both kinds may leave, at every cut, until there were
     /// `wanted` or there are no more (rule 1). Returns how many there were.
-    pub fn sweep(&self, wanted: usize, mut each: impl FnMut(&Cut, Crash, &State)) -> usize {
-        let (cuts, mut seen) = (self.len() + 1, Distinct::new());
+    pub fn sweep(&self, wanted: usize, each: impl FnMut(&Cut, Crash, &State)) -> usize {
+        self.sweep_from(0, wanted, each)
+    }
+
+    /// [`Trace::sweep`] of the cuts from one on.
+    pub fn sweep_from(
+        &self,
+        first: usize,
+        wanted: usize,
+        mut each: impl FnMut(&Cut, Crash, &State),
+    ) -> usize {
+        let cuts = (self.len() + 1).saturating_sub(first).max(1);
+        let mut seen = Distinct::new();
         for share in [wanted / cuts / 2 + 2, wanted / cuts * 4 + 8, wanted] {
-            for cut in self.cuts() {
+            for cut in self.cuts().skip(first) {
                 for crash in [Crash::Process, Crash::Power] {
                     for state in cut.states(crash, Budget::per_cut(share)) {
                         if seen.len() >= wanted {

@@ -16,10 +16,9 @@ use canopydb::{Database, DbOptions, EnvOptions, Tree, WriteTransaction};
 
 use crate::Result;
 use crate::data::Key;
-use crate::engine::{Budget, Durability, Engine, Record, Snapshot, in_batches};
+use crate::engine::{Budget, Durability, Engine, Record, Snapshot, load_in_batches};
 
 const RECORDS: &[u8] = b"records";
-const LOAD_BATCH: usize = 10_000;
 
 /// An open canopydb database.
 pub(super) struct Canopydb {
@@ -90,9 +89,7 @@ impl Engine for Canopydb {
     }
 
     fn load(&mut self, records: &mut dyn Iterator<Item = Record<'_>>, _sorted: bool) -> Result<()> {
-        in_batches(records, LOAD_BATCH, &mut |batch| {
-            self.put_batch(batch, Durability::Buffered)
-        })?;
+        load_in_batches(self, records)?;
         Ok(self.database.sync()?)
     }
 

@@ -19,9 +19,7 @@ use fjall::{
 
 use crate::Result;
 use crate::data::Key;
-use crate::engine::{Budget, Durability, Engine, Record, Snapshot, in_batches};
-
-const LOAD_BATCH: usize = 10_000;
+use crate::engine::{Budget, Durability, Engine, Record, Snapshot, load_in_batches};
 
 /// An open fjall database.
 pub(super) struct Fjall {
@@ -88,9 +86,7 @@ impl Engine for Fjall {
             }
             return Ok(ingestion.finish()?);
         }
-        in_batches(records, LOAD_BATCH, &mut |batch| {
-            self.put_batch(batch, Durability::Buffered)
-        })?;
+        load_in_batches(self, records)?;
         Ok(self.database.persist(PersistMode::SyncData)?)
     }
 

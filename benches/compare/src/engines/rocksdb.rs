@@ -24,9 +24,7 @@ use rocksdb::{
 
 use crate::Result;
 use crate::data::Key;
-use crate::engine::{Budget, Durability, Engine, Record, Snapshot, in_batches};
-
-const LOAD_BATCH: usize = 10_000;
+use crate::engine::{Budget, Durability, Engine, LOAD_BATCH, Record, Snapshot, in_batches};
 
 /// An open RocksDB database of either kind.
 pub(super) struct RocksDb<D> {

@@ -9,7 +9,8 @@
 //!   default for 150 bytes).
 //! - Blocks of 64 KiB, as by default: blocks of 4 KiB brought nothing, neither for point reads nor
 //!   for ranges.
-//! - A budget limits the block cache and the memtable, of which two may wait to be flushed.
+//! - A budget limits the block cache and the memtable, a quarter of what buffers may take: one is filled,
+//!   and others wait to be flushed.
 //! - A load is transactions of 10,000, then a sync of its log: it has no way of its own for either.
 //! - `settle` is `compact_range` over everything, the memtables flushed first, which gives space
 //!   back too.
@@ -23,9 +24,8 @@ use tokio::runtime::Runtime;
 
 use crate::Result;
 use crate::data::Key;
-use crate::engine::{Budget, Durability, Engine, Record, Snapshot, in_batches};
+use crate::engine::{Budget, Durability, Engine, Record, Snapshot, load_in_batches};
 
-const LOAD_BATCH: usize = 10_000;
 /// The memtable that is written to and those that are being flushed.
 const MEMTABLES: usize = 4;
 
@@ -102,9 +102,7 @@ impl Engine for SurrealKv {
     }
 
     fn load(&mut self, records: &mut dyn Iterator<Item = Record<'_>>, _sorted: bool) -> Result<()> {
-        in_batches(records, LOAD_BATCH, &mut |batch| {
-            self.put_batch(batch, Durability::Buffered)
-        })?;
+        load_in_batches(self, records)?;
         Ok(self.tree.flush_wal(true)?)
     }
 

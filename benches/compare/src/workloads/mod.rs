@@ -2,8 +2,9 @@
 //!
 //! 1. Each workload runs in a process and a directory of its own and yields some samples, or none
 //!    where the engine cannot do it.
-//! 2. Before a stretch is measured, the same work is done for a moment unmeasured, so that nobody
-//!    pays for first touches and thread starts.
+//! 2. Before a stretch of commits or reads is measured, the same work is done for a moment unmeasured, so that
+//!    nobody pays for first touches and thread starts. What is done once is not: loads, removals, long runs,
+//!    what is written, openings.
 //! 3. A stretch ends after [`Settings::time`] or [`Settings::records`] operations, unless its
 //!    workload says otherwise. It is short: the flushes and compactions that log-structured peers owe
 //!    afterwards are mostly not in it. That favours them, never us; [`Workload::Sustained`] shows them.

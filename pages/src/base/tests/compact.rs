@@ -91,7 +91,7 @@ impl Filled {
             let what = Compaction {
                 from: &first,
                 beyond,
-                leaves: 100,
+                pages: 100,
             };
             let work = self.base.work();
             let step = work
@@ -154,14 +154,16 @@ fn a_large_record_moves_whole_or_not_at_all() {
     base.collect().unwrap();
     let value: Vec<u8> = (0..300_000u32).map(|n| (n >> 3) as u8).collect();
     let large = work.write_large(ID, &value, b"vectors").unwrap();
-    assert!(work.move_large(ID, &large, u64::MAX).unwrap().is_none());
+    assert!(
+        work.move_large(ID, &large, u64::MAX)
+            .unwrap()
+            .large
+            .is_none()
+    );
     let pages = base.large_pages(&large).unwrap();
     assert!(pages.pieces.iter().all(|at| *at > large.root));
-    let last = pages
-        .all()
-        .map(|at| at.step() + u64::from(at.steps()))
-        .max();
-    let beyond = |step| work.move_large(ID, &large, step).unwrap();
+    let last = pages.all().map(|at| at.end()).max();
+    let beyond = |step| work.move_large(ID, &large, step).unwrap().large;
     assert!(beyond(last.unwrap()).is_none());
     let moved: Large = beyond(last.unwrap() - 1).unwrap();
     let read = base.read_large(&moved).unwrap();

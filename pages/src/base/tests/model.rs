@@ -220,7 +220,7 @@ impl Run {
                 let what = Compaction {
                     from: &first,
                     beyond,
-                    leaves,
+                    pages: leaves,
                 };
                 let tree = self.base.tree(id(tree));
                 let step = work.compact(&tree, root, &what).unwrap();

@@ -5,9 +5,11 @@
 //!    where that saves a page; else each of them that lies too far out in the file is made anew by
 //!    itself. Places are given from the file's beginning on, so what is made anew moves there.
 //! 3. An inner page is made anew where one below it was, or where it lies too far out itself.
-//! 4. Large records are moved by the caller, who is asked about each that a leaf leads to.
-//! 5. One step looks at so many leaves, and tells the key where it ended. Who goes on there, in whatever
-//!    state the tree is by then, has been everywhere in the end.
+//! 4. Large records are moved by the caller, who is asked about each that a leaf leads to, and tells what
+//!    that cost.
+//! 5. One step looks at so many pages, those of large records included, and tells the key where it ended,
+//!    which may be in the middle of a leaf: of large records, no step moves more than one beyond its
+//!    measure. Who goes on there, in whatever state the tree is by then, has been everywhere in the end.
 
 use vellum_base::Timestamp;
 
@@ -30,8 +32,9 @@ pub struct Compaction<'k> {
     pub from: &'k [u8],
     /// Pages that reach beyond this step of the file are made anew.
     pub beyond: u64,
-    /// How many leaves are looked at; some more, at most one less than are looked at together.
-    pub leaves: u64,
+    /// How many pages are looked at. Some more, at most one less than leaves are looked at together, and a
+    /// large record.
+    pub pages: u64,
 }
 
 /// What a step came to.
@@ -41,14 +44,23 @@ pub struct Compacted {
     pub root: Root,
     /// Where the next step goes on; `None`: all leaves from the first one on were looked at.
     pub next: Option<Vec<u8>>,
-    /// How many leaves were looked at.
-    pub leaves: u64,
+    /// How many pages were looked at.
+    pub pages: u64,
     /// What was made, and the large records that were moved, as they were before.
     pub merged: Merged,
 }
 
+/// What became of a large record.
+#[derive(Clone, Copy, Debug)]
+pub struct MovedLarge {
+    /// Where it is now; `None`: it stays.
+    pub large: Option<Large>,
+    /// Pages that were read and written for it.
+    pub pages: u64,
+}
+
 /// Moves a large record, if it should be (rule 4).
-type MoveLarge<'l> = dyn FnMut(&Large) -> Result<Option<Large>, PageError> + 'l;
+type MoveLarge<'l> = dyn FnMut(&Large) -> Result<MovedLarge, PageError> + 'l;
 
 impl Tree {
     /// One step of giving space back, from a state of the tree on.
@@ -68,13 +80,13 @@ impl Tree {
             work: Work::new(self, making, None),
             what,
             large,
-            leaves: 0,
+            pages: 0,
             next: None,
         };
         let top = step.run(root);
         let Step {
             mut work,
-            leaves,
+            pages,
             next,
             ..
         } = step;
@@ -83,7 +95,7 @@ impl Tree {
         Ok(Compacted {
             root,
             next,
-            leaves,
+            pages,
             merged,
         })
     }
@@ -110,7 +122,7 @@ struct Step<'a, 's, M: ?Sized> {
     work: Work<'a, M>,
     what: &'s Compaction<'s>,
     large: &'s mut MoveLarge<'s>,
-    leaves: u64,
+    pages: u64,
     next: Option<Vec<u8>>,
 }
 
@@ -120,7 +132,7 @@ impl<M: Making + ?Sized> Step<'_, '_, M> {
             return Ok(None);
         };
         let made = match level {
-            0 => self.leaves(&[at], 0)?,
+            0 => self.leaves(&[at], 0)?.0,
             _ => self.inner(at, level)?,
         };
         match made {
@@ -130,7 +142,11 @@ impl<M: Making + ?Sized> Step<'_, '_, M> {
     }
 
     fn is_beyond(&self, at: PageRef) -> bool {
-        at.step() + u64::from(at.steps()) > self.what.beyond
+        at.end() > self.what.beyond
+    }
+
+    fn is_done(&self) -> bool {
+        self.pages >= self.what.pages
     }
 
     /// The pages that come in the place of an inner one; `None`: it stays.
@@ -146,19 +162,18 @@ impl<M: Making + ?Sized> Step<'_, '_, M> {
         };
         let (mut children, mut changed) = (Vec::with_capacity(inner.len()), false);
         self.work.keep(&inner, at, 0..next, &mut children)?;
-        while next < inner.len() {
-            if self.leaves >= self.what.leaves {
-                // Rule 5. A child stopped for the same reason, if it did.
-                if self.next.is_none() {
-                    let mut key = Vec::new();
-                    let read = inner.separator(next, &mut key);
-                    read.map_err(|damage| tree.damage(at, damage))?;
-                    self.next = Some(key);
-                }
+        // Rule 5.
+        while next < inner.len() && self.next.is_none() {
+            if self.is_done() {
+                let mut key = Vec::new();
+                let read = inner.separator(next, &mut key);
+                read.map_err(|damage| tree.damage(at, damage))?;
+                self.next = Some(key);
                 break;
             }
             let some = next..inner.len().min(next + width);
-            let made = self.below(&inner, at, some.clone())?;
+            let (made, count) = self.below(&inner, at, some)?;
+            let some = next..next + count;
             next = some.end;
             match made {
                 Some(mut made) => {
@@ -183,45 +198,55 @@ impl<M: Making + ?Sized> Step<'_, '_, M> {
             .map(Some)
     }
 
-    /// The pages that come in the place of some children of an inner page; `None`: they stay.
+    /// The pages that come in the place of some children of an inner page, from the first on, and how many
+    /// these were; `None`: they stay.
     fn below(
         &mut self,
         inner: &InnerView<'_>,
         at: PageRef,
         children: std::ops::Range<usize>,
-    ) -> Result<Option<Vec<Made>>, PageError> {
+    ) -> Result<(Option<Vec<Made>>, usize), PageError> {
         let first = children.start;
         let mut places = Vec::with_capacity(children.len());
         for child in children {
             let place = inner.child(child);
             places.push(place.map_err(|damage| self.work.tree.damage(at, damage))?);
         }
-        let mut made = match (inner.level(), &places[..]) {
+        let (mut made, count) = match (inner.level(), &places[..]) {
             (1, places) => self.leaves(places, first)?,
-            (level, [child]) => self.inner(*child, level - 1)?,
-            _ => None,
+            (level, [child]) => (self.inner(*child, level - 1)?, 1),
+            (_, others) => (None, others.len()),
         };
         if let Some(page) = made.as_mut().and_then(|made| made.first_mut()) {
             page.bound = Bound::Old(first);
         }
-        Ok(made)
+        Ok((made, count))
     }
 
-    /// Rule 2, for leaves of which the first is child `first` of its parent.
-    fn leaves(&mut self, places: &[PageRef], first: usize) -> Result<Option<Vec<Made>>, PageError> {
+    /// Rule 2, for leaves of which the first is child `first` of its parent; as [`Step::below`].
+    fn leaves(
+        &mut self,
+        places: &[PageRef],
+        first: usize,
+    ) -> Result<(Option<Vec<Made>>, usize), PageError> {
         let tree = self.work.tree;
-        self.leaves += places.len() as u64;
         let held = tree.pool.fetch_many(places, tree.size, Hint::Scan)?;
         let (mut moved, mut used) = (Vec::with_capacity(places.len()), 0);
         for (at, page) in places.iter().zip(&held) {
             let leaf = tree.leaf(page, *at)?;
             used += leaf.used().saturating_sub(HEADER);
+            self.pages += 1;
             moved.push(self.move_large(*at, &leaf)?);
+            // Rule 5.
+            if self.next.is_some() {
+                break;
+            }
         }
+        let places = &places[..moved.len()];
         let needed = used.div_ceil(tree.size.bytes() - HEADER).max(1);
         let old: Vec<_> = places.iter().copied().zip(&held).collect();
         if needed < places.len() && self.fewest(&old)? < places.len() {
-            return self.anew(&old, &moved).map(Some);
+            return Ok((Some(self.anew(&old, &moved)?), places.len()));
         }
         let (mut pages, mut changed) = (Vec::with_capacity(places.len()), false);
         for (number, (old, moved)) in old.chunks(1).zip(moved.chunks(1)).enumerate() {
@@ -242,7 +267,7 @@ impl<M: Making + ?Sized> Step<'_, '_, M> {
             }
             pages.append(&mut made);
         }
-        Ok(changed.then_some(pages))
+        Ok((changed.then_some(pages), places.len()))
     }
 
     /// How many leaves come out of neighbours, where bytes alone say that there may be fewer.
@@ -270,18 +295,29 @@ impl<M: Making + ?Sized> Step<'_, '_, M> {
         Ok(made)
     }
 
-    /// Rule 4, for a leaf.
+    /// Rule 4, for a leaf, from the first key of this step on. Ends before the second large record that would
+    /// be beyond the step's measure.
     fn move_large(&mut self, at: PageRef, leaf: &LeafView<'_>) -> Result<Vec<Moved>, PageError> {
-        let wrong = |damage| self.work.tree.damage(at, damage);
-        let mut moved = Vec::new();
-        for index in 0..leaf.len() {
+        let tree = self.work.tree;
+        let wrong = |damage| tree.damage(at, damage);
+        let (mut moved, mut asked) = (Vec::new(), false);
+        for index in leaf.lower_bound(tree.search, self.what.from)..leaf.len() {
             let record = leaf.record(index).map_err(wrong)?;
             let Body::Large(large) = record.body else {
                 continue;
             };
-            if let Some(large) = (self.large)(&large)? {
-                let (mut key, at) = (Vec::new(), record.at);
-                leaf.key(index, &mut key).map_err(wrong)?;
+            let mut key = Vec::new();
+            leaf.key(index, &mut key).map_err(wrong)?;
+            // Each step gets on by one at least.
+            if asked && self.is_done() {
+                self.next = Some(key);
+                break;
+            }
+            asked = true;
+            let outcome = (self.large)(&large)?;
+            self.pages += outcome.pages;
+            if let Some(large) = outcome.large {
+                let at = record.at;
                 moved.push(Moved { key, at, large });
             }
         }

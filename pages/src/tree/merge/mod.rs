@@ -27,7 +27,7 @@ use crate::error::PageError;
 use crate::page::{Epoch, PageHeader, PageRef};
 use crate::pool::Hint;
 
-pub use compact::{Compacted, Compaction};
+pub use compact::{Compacted, Compaction, MovedLarge};
 pub use crew::{Alone, Crew};
 
 use work::Work;

@@ -3,7 +3,16 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::tree::{Compacted, Compaction};
+use crate::tree::node::Large;
+use crate::tree::{Compacted, Compaction, MovedLarge};
+
+/// A large record stays.
+fn stays() -> MovedLarge {
+    MovedLarge {
+        large: None,
+        pages: 0,
+    }
+}
 
 /// Steps until all of a tree was looked at; each state is compared.
 fn compact(
@@ -18,13 +27,13 @@ fn compact(
         let what = Compaction {
             from: &from,
             beyond,
-            leaves,
+            pages: leaves,
         };
-        let mut never = |_: &_| Ok(None);
+        let mut never = |_: &_| Ok(stays());
         let Compacted {
             root: next_root,
             next,
-            leaves: some,
+            pages: some,
             ..
         } = tree.compact(&root, &what, maker, &mut never).unwrap();
         assert!(some < leaves + 16, "a step is bounded");
@@ -63,7 +72,7 @@ proptest! {
         let after = tree.check(&new).unwrap();
         prop_assert!(after.leaves <= before.leaves);
         for at in after.places.intersection(&before.places) {
-            prop_assert!(at.step() + u64::from(at.steps()) <= beyond, "{at:?} stayed");
+            prop_assert!(at.end() <= beyond, "{at:?} stayed");
         }
         // The old state is what it was.
         compare(&tree, &root, &model);
@@ -112,12 +121,12 @@ fn a_step_that_fails_leaves_the_old_state_and_no_page() {
     let what = Compaction {
         from: b"",
         beyond: 0,
-        leaves: u64::MAX,
+        pages: u64::MAX,
     };
     let mut failed = 0;
     for left in 0.. {
         *maker.shelf.left.lock() = Some(left);
-        let step = tree.compact(&root, &what, &maker, &mut |_| Ok(None));
+        let step = tree.compact(&root, &what, &maker, &mut |_| Ok(stays()));
         *maker.shelf.left.lock() = None;
         if step.is_ok() {
             break;
@@ -127,4 +136,69 @@ fn a_step_that_fails_leaves_the_old_state_and_no_page() {
     }
     assert!(failed > 20);
     compare(&tree, &root, &model);
+}
+
+#[test]
+fn an_inner_page_that_lies_too_far_out_is_made_anew_though_its_leaves_stay() {
+    let (tree, maker) = tree(16 << 20, PageSize::K4);
+    let all = numbered(0..30_000, 40);
+    // What is made of nothing has its leaves first in the file, then the pages above.
+    let root = merge(&tree, &Root::EMPTY, 1, &all, &maker).unwrap();
+    let mut model = Model::new();
+    apply(&mut model, 1, all);
+    let before = tree.check(&root).unwrap();
+    assert!(before.inners > 2);
+    let mut places: Vec<_> = before.places.iter().copied().collect();
+    places.sort();
+    let inners = places.split_off(before.leaves as usize);
+    let beyond = inners[0].step();
+    let (new, _) = compact(&tree, &root, &model, &maker, (beyond, u64::MAX / 2));
+    let after = tree.check(&new).unwrap();
+    assert!(places.iter().all(|leaf| after.places.contains(leaf)));
+    assert!(inners.iter().all(|inner| !after.places.contains(inner)));
+}
+
+#[test]
+fn a_step_ends_between_two_large_records_of_a_leaf() {
+    let (tree, maker) = tree(4 << 20, PageSize::K4);
+    let large = |place: u64| Large {
+        value_len: 9000,
+        vectors_len: 0,
+        root: PageRef::new(place, 4).unwrap(),
+    };
+    let keys: Vec<_> = (0..50u64).map(u64::to_be_bytes).collect();
+    let updates: Vec<_> = (1..)
+        .zip(&keys)
+        .map(|(number, key)| Update {
+            key,
+            at: Timestamp(number),
+            body: Some(Body::Large(large(1000 + number))),
+        })
+        .collect();
+    let (mut root, _) = tree.merge(&Root::EMPTY, &updates, &maker).unwrap();
+    let (mut from, mut steps, mut asked) = (Some(Vec::new()), 0, Vec::new());
+    while let Some(first) = from {
+        let what = Compaction {
+            from: &first,
+            beyond: u64::MAX,
+            pages: 30,
+        };
+        let mut moves = |old: &Large| {
+            asked.push(old.root);
+            let moved = large(old.root.step() + 1000);
+            let (large, pages) = (Some(moved), 7);
+            Ok(MovedLarge { large, pages })
+        };
+        let step = tree.compact(&root, &what, &maker, &mut moves).unwrap();
+        assert!(step.pages < 30 + 7 + 1, "{}", step.pages);
+        (root, from) = (step.root, step.next);
+        steps += 1;
+    }
+    assert!(steps >= 10, "{steps}");
+    assert_eq!(asked.len(), keys.len(), "each is asked about once");
+    for (number, key) in (1..).zip(&keys) {
+        let found = tree.get(&root, key).unwrap().unwrap();
+        assert_eq!(found.body().unwrap_err().root.step(), 2000 + number);
+        assert_eq!(found.at(), Timestamp(number));
+    }
 }
