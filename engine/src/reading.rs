@@ -5,8 +5,8 @@
 //! 1. Own writes come before the snapshot's versions, and those before the base; a deletion hides
 //!    what comes after it. A transaction that wrote nothing is read like a snapshot.
 //! 2. The table is judged first, then the keys, at the snapshot's timestamp.
-//! 3. Where reads are tracked, what is read of the snapshot is entered before it is read; of an own
-//!    write nothing is entered, since the commit checks that anyhow.
+//! 3. Where reads are tracked, what is read of the snapshot is entered before its result is given out;
+//!    of an own write nothing is entered, since the commit checks that anyhow.
 
 use std::ops::Bound;
 

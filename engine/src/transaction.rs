@@ -31,7 +31,8 @@ use crate::table::Table;
 /// Nothing waits for anything before the commit.
 ///
 /// What was read takes up to 16 MiB ([`crate::READS_BYTES_MAX`]) of memory beside the budget; beyond
-/// that the table that most was read of counts as read whole. A transaction that wrote nothing
+/// that the table that most was read of counts as read whole, but for keys that were unmarked, as long
+/// as those are few. A transaction that wrote nothing
 /// commits in either isolation: it is at its snapshot in the order of commits.
 ///
 /// The snapshot includes commits that are visible and not yet settled; this transaction's own

@@ -1,16 +1,25 @@
 //! Models of validation: serializable transactions beside others, in the real store.
 
 #![cfg(any(vellum_loom, vellum_shuttle))]
+#![expect(
+    clippy::disallowed_types,
+    reason = "refusals are counted where no checker sees it"
+)]
 
 mod txn_store;
 
 use std::ops::Bound;
+use std::sync::Arc as StdArc;
+use std::sync::atomic::{AtomicUsize as Tally, Ordering::Relaxed};
 
-use txn_store::{Db, NoColumns, TABLE, store};
+use txn_store::{Db, NoColumns, TABLE, store, store_with};
 use vellum_base::Timestamp;
 use vellum_loom_tests::Model;
-use vellum_sync::thread;
-use vellum_txn::{CommitError, Durability, Isolation, Transaction};
+use vellum_sync::{scaled, thread};
+use vellum_txn::{
+    Appended, CommitError, CommitLog, Durability, Isolation, LogError, NoLog, Prepared, Sequenced,
+    Transaction, newest_of,
+};
 
 type Txn = Transaction<NoColumns, Db>;
 
@@ -155,8 +164,7 @@ fn others_do_not_hinder() {
     });
 }
 
-/// A seal at any point hides nothing from validation, and a commit alone behind a closed gate meets
-/// it as any other [4] [5].
+/// A seal at any point hides nothing from validation [4] [5].
 #[test]
 fn a_seal_hides_nothing_from_validation() {
     let model = Model::new("txn_serializable::a_seal_hides_nothing_from_validation");
@@ -177,6 +185,94 @@ fn a_seal_hides_nothing_from_validation() {
         let changed = writer.join().unwrap();
         if let Ok(committed) = committed {
             assert_eq!(seen == 1, changed < committed, "{changed} {committed}");
+        }
+    });
+}
+
+/// Refusals after which a commit of a few reads is alone.
+const REFUSALS: usize = scaled(15, 2);
+
+/// A log that refuses the commit of "alone" until it is: as the ring of what was committed last may do
+/// without need.
+struct Doubting {
+    inner: NoLog,
+    refusals: Tally,
+}
+
+impl CommitLog for Doubting {
+    fn prepare(&self, payload: &[&[u8]]) -> Result<Prepared, LogError> {
+        self.inner.prepare(payload)
+    }
+
+    fn cancel(&self, prepared: Prepared) {
+        self.inner.cancel(prepared);
+    }
+
+    fn append(
+        &self,
+        prepared: Prepared,
+        payload: &[&[u8]],
+        durability: Durability,
+        steps: &mut dyn Sequenced,
+    ) -> Result<Appended, LogError> {
+        let is_alone = payload.concat().windows(5).any(|bytes| bytes == b"alone");
+        if is_alone && self.refusals.load(Relaxed) < REFUSALS {
+            self.refusals.fetch_add(1, Relaxed);
+            return Ok(Appended::Refused(prepared));
+        }
+        self.inner.append(prepared, payload, durability, steps)
+    }
+
+    fn position(&self) -> u64 {
+        self.inner.position()
+    }
+
+    fn settled(&self) -> Timestamp {
+        self.inner.settled()
+    }
+
+    fn wait_settled(&self, at: Timestamp) -> Result<(), LogError> {
+        self.inner.wait_settled(at)
+    }
+}
+
+/// Who commits alone behind a closed gate is validated as any other, meets a seal as any other, and is
+/// in the generation of its timestamp [4] [5].
+#[test]
+fn a_commit_alone_is_as_any_other() {
+    let model = Model::new("txn_serializable::a_commit_alone_is_as_any_other");
+    model.preemptions(2).executions(100_000).check(|| {
+        let log = StdArc::new(Doubting {
+            inner: NoLog::new(Timestamp::ZERO),
+            refusals: Tally::new(0),
+        });
+        let db = store_with(StdArc::clone(&log) as StdArc<dyn CommitLog>);
+        let other = Db::clone(&db);
+        let writer = thread::spawn(move || {
+            let changed = commit(&other, b"a").unwrap();
+            other.seal(1, 0).unwrap();
+            changed
+        });
+        let own = Db::clone(&db);
+        let reader = thread::spawn(move || {
+            let txn = begin(&own);
+            let seen = read(&txn, b"a");
+            (seen, write(txn, b"alone"))
+        });
+        let (seen, committed) = reader.join().unwrap();
+        let changed = writer.join().unwrap();
+        match committed {
+            Ok(committed) => {
+                assert_eq!(seen, changed < committed, "{changed} {committed}");
+                assert_eq!(log.refusals.load(Relaxed), REFUSALS, "it was alone");
+            }
+            Err(CommitError::Read { winner, .. }) => assert!(!seen && winner == changed),
+            Err(error) => panic!("{error}"),
+        }
+        for sealed in db.merging().sealed() {
+            for (_, version) in newest_of(std::slice::from_ref(&sealed), TABLE) {
+                assert!(version.unwrap().at() <= sealed.last());
+            }
         }
     });
 }

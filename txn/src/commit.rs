@@ -4,18 +4,20 @@
 //! 1. Everything that may wait comes before the gate: encoding, writing large payloads ahead,
 //!    reserving log space. An arena without room is found before anything is installed; the
 //!    committer leaves, waits until one more may be sealed (`backlog`), seals, and enters again [4].
-//! 2. Inside, in order of (table, key): the key's newest version in every generation since the
-//!    view's active one, also in those that were merged meanwhile, is no later than the snapshot [5]; then the pending version is installed
-//!    (`generation`, rule 2). Key order gives progress: of those who meet, one goes on.
+//! 2. Inside, in order of (table, key): the key's newest version in every generation with later
+//!    commits than the snapshot, also in those that were merged meanwhile, is no later than the snapshot
+//!    [5]; then the pending version is installed (`generation`, rule 2). Key order gives progress: of
+//!    those who meet, one goes on.
 //! 3. A conflict takes back what was installed, and leaves. Nobody waits for a pending version.
 //! 4. Rows of indexed vectors are appended inside, pending as the versions are [10].
 //! 5. The log's mutex stamps: one store commits all versions and rows, then the visible watermark
 //!    follows (`log`, rule 2). A commit is in no snapshot, or whole in it.
 //! 6. Before it leaves, the committer copies the timestamp into its versions and rows.
 //! 7. The committer leaves the gate before anybody waits for durability [4].
-//! 8. What was read is validated before the gate, and at the end in the log's mutex (`validation`).
+//! 8. What was read is validated before the gate, and at the end in the log's mutex (`validation`);
+//!    and where much was written, before any of it is written ahead.
 
-use vellum_base::Timestamp;
+use vellum_base::{TableId, Timestamp};
 use vellum_sync::atomic::{AtomicU64, Ordering};
 
 use crate::admission::{check_schema, room_for, vectors_of};
@@ -35,7 +37,9 @@ use crate::scratch::Scratch;
 use crate::slots::Slots;
 use crate::stamp::Stamp;
 use crate::store::Store;
-use crate::validation::{LOSSES_MAX, ROUNDS_INSIDE, Validation, check_tables};
+use crate::validation::{
+    LOOKS_INSIDE, LOSSES_MAX, REPEATED_BYTES_MAX, ROUNDS_INSIDE, Validation, check_tables,
+};
 use crate::view::View;
 use crate::write_set::{LARGE_BYTES, WriteSet};
 
@@ -79,6 +83,8 @@ pub(crate) struct Commit<'a, S: Schema> {
     at: Timestamp,
     scratch: &'a mut Scratch,
     validation: Validation,
+    /// The tables that were read.
+    read: Vec<TableId>,
     /// Passages in which it was overtaken.
     losses: u32,
 }
@@ -96,6 +102,7 @@ impl<'a, S: Schema> Commit<'a, S> {
             at,
             scratch,
             validation: Validation::new(at),
+            read: Vec::new(),
             losses: 0,
         }
     }
@@ -103,12 +110,16 @@ impl<'a, S: Schema> Commit<'a, S> {
     pub(crate) fn run(mut self, durability: Durability) -> Result<Timestamp, CommitError> {
         self.scratch.payload.clear();
         if let Some(mut reads) = self.scratch.reads.take() {
+            self.read = reads.set().tables();
             // Who read nothing has nothing to validate.
-            let place = match reads.set().is_empty() {
+            let place = match self.read.is_empty() {
                 true => &mut self.scratch.spare,
                 false => &mut self.scratch.reads,
             };
             *place = Some(reads);
+        }
+        if self.is_large() {
+            self.validate(usize::MAX)?;
         }
         // The cache misses of installing overlap with encoding and reserving.
         let active = self.store.registry().latest(self.pin).active();
@@ -124,9 +135,8 @@ impl<'a, S: Schema> Commit<'a, S> {
             .payload
             .with_pieces(|pieces| log.prepare(pieces))?;
         loop {
-            if let Err(error) = self.validate() {
+            if let Err(error) = self.validate(usize::MAX) {
                 log.cancel(prepared);
-                self.count_conflict();
                 return Err(error);
             }
             match self.pass(prepared, durability)? {
@@ -210,9 +220,7 @@ impl<'a, S: Schema> Commit<'a, S> {
     ) -> Result<Option<Option<CellAt>>, CommitError> {
         self.scratch.installed.clear();
         let with_rows = check_schema(&**view.schema(), &self.scratch.writes)?;
-        if let Some(reads) = &self.scratch.reads {
-            check_tables(&**view.schema(), &reads.lock())?;
-        }
+        check_tables(&**view.schema(), &self.read)?;
         if generation.is_overfull() {
             return Ok(None);
         }
@@ -241,7 +249,6 @@ impl<'a, S: Schema> Commit<'a, S> {
             true => Some(generation.place_cell(room).ok_or_else(no_room)?),
             false => None,
         };
-        let own = self.store.registry().view(self.pin).active().number();
         let shard = Slots::<Scratch>::number(self.store.registry().claim(self.pin));
         for (key, body) in self.scratch.writes.iter() {
             let conflict = |winner| CommitError::Conflict {
@@ -249,7 +256,7 @@ impl<'a, S: Schema> Commit<'a, S> {
                 key: key.key.into(),
                 winner,
             };
-            check_older(view, own, key, self.at).map_err(conflict)?;
+            check_older(view, key, self.at).map_err(conflict)?;
             let entry = generation.entry_or_insert(key, room).ok_or_else(no_room)?;
             if !generation.list(entry, shard, room) {
                 return Err(no_room());
@@ -311,22 +318,31 @@ impl<'a, S: Schema> Commit<'a, S> {
         Ok(())
     }
 
-    /// Rule 8; does nothing where there are no reads to validate.
-    fn validate(&mut self) -> Result<(), CommitError> {
+    /// Rule 8; does nothing where there are no reads to validate. `false`: it would take more looks
+    /// than these.
+    fn validate(&mut self, looks_max: usize) -> Result<bool, CommitError> {
         let Some(reads) = &self.scratch.reads else {
-            return Ok(());
+            return Ok(true);
         };
-        let registry = self.store.registry();
         let m = self.store.visible();
         self.store.recent().want(m);
-        let view = registry.latest(self.pin);
-        let own = registry.view(self.pin).active().number();
-        self.validation.extend(m, (view, own), &reads.lock())
+        let view = self.store.registry().latest(self.pin);
+        let validation = &mut self.validation;
+        let valid = validation.extend(m, view, &reads.lock(), looks_max);
+        if valid.is_err() {
+            self.count_conflict();
+        }
+        valid
+    }
+
+    /// Whether it writes so much that doing so in vain costs others.
+    fn is_large(&self) -> bool {
+        self.scratch.writes.total_bytes() > REPEATED_BYTES_MAX
     }
 
     /// `validation`, rule 5.
     fn is_alone(&self) -> bool {
-        self.losses >= LOSSES_MAX
+        self.losses >= if self.is_large() { 1 } else { LOSSES_MAX }
     }
 
     /// Rules 5 and 8: again and again, until nobody overtakes or it takes too long.
@@ -343,15 +359,19 @@ impl<'a, S: Schema> Commit<'a, S> {
                 Appended::At(at) => return Ok(Passage::Committed(at)),
                 Appended::Refused(still) => prepared = still,
             }
-            let is_long = rounds == ROUNDS_INSIDE || !self.validation.is_short();
-            if is_long && !self.is_alone() {
-                return Ok(Passage::Overtaken { prepared });
-            }
+            let looks_max = match (self.is_alone(), rounds < ROUNDS_INSIDE) {
+                (true, _) => usize::MAX,
+                (false, true) => LOOKS_INSIDE,
+                (false, false) => return Ok(Passage::Overtaken { prepared }),
+            };
             rounds += 1;
-            if let Err(error) = self.validate() {
-                self.store.log().cancel(prepared);
-                self.count_conflict();
-                return Err(error);
+            match self.validate(looks_max) {
+                Ok(true) => {}
+                Ok(false) => return Ok(Passage::Overtaken { prepared }),
+                Err(error) => {
+                    self.store.log().cancel(prepared);
+                    return Err(error);
+                }
             }
         }
     }
@@ -478,15 +498,14 @@ impl Sequenced for Stamping<'_> {
     }
 }
 
-/// Rule 2, first half: the generations between the transaction's own view and the active one. The
+/// Rule 2, first half: the generations with commits after the snapshot, the active one apart. The
 /// base is never asked: it does not tell what came and went.
 fn check_older<S: Schema>(
     view: &View<S>,
-    own: u64,
     key: HashedKey<'_>,
     at: Timestamp,
 ) -> Result<(), Option<Timestamp>> {
-    let newer = view.find_since(own, |one| one.newest(key).filter(|newest| *newest > at));
+    let newer = view.find_after(at, |one| one.newest(key).filter(|newest| *newest > at));
     newer.map_or(Ok(()), |winner| Err(Some(winner)))
 }
 

@@ -94,14 +94,18 @@ impl Intervals {
         self.put(begin, end);
     }
 
-    /// Takes one key out.
-    pub(crate) fn cut(&mut self, key: &[u8]) {
-        let Some((first, end)) = self.before(key) else {
-            return;
+    /// Whether one of them has the key.
+    pub(crate) fn has(&self, key: &[u8]) -> bool {
+        let up_to = (Bound::Unbounded, Bound::Included(key));
+        let last = self.by_first.range::<[u8], _>(up_to).next_back();
+        last.is_some_and(|(_, end)| end.as_ref().is_none_or(|end| *key < **end))
+    }
+
+    /// Takes one key out; whether it was in.
+    pub(crate) fn cut(&mut self, key: &[u8]) -> bool {
+        let Some((first, _)) = self.before(key).filter(|_| self.has(key)) else {
+            return false;
         };
-        if end.as_ref().is_some_and(|end| **end <= *key) {
-            return;
-        }
         let end = self.take(&first);
         let next = successor(key);
         if *first < *key {
@@ -110,6 +114,7 @@ impl Intervals {
         if end.as_ref().is_none_or(|end| *next < **end) {
             self.put(next, end);
         }
+        true
     }
 
     /// The intervals, in order.
@@ -117,11 +122,6 @@ impl Intervals {
         self.by_first
             .iter()
             .map(|(first, end)| (&**first, end.as_deref()))
-    }
-
-    /// Whether there is none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.by_first.is_empty()
     }
 }
 
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    fn has(intervals: &Intervals, key: &[u8]) -> bool {
+    fn holds(intervals: &Intervals, key: &[u8]) -> bool {
         let holds =
             |(first, end): (&[u8], Option<&[u8]>)| first <= key && end.is_none_or(|end| key < end);
         intervals.iter().any(holds)
@@ -162,15 +162,15 @@ mod tests {
             for _ in 0..12 {
                 let (a, b) = (below(keys.len()), below(keys.len() + 1));
                 if below(3) == 0 {
-                    intervals.cut(&keys[a]);
-                    model.remove(&keys[a]);
+                    assert_eq!(intervals.cut(&keys[a]), model.remove(&keys[a]));
                 } else {
                     intervals.add(&keys[a], keys.get(b).map(|key| &**key));
                     model.extend(keys.iter().take(b).skip(a));
                 }
             }
             for key in &keys {
-                assert_eq!(has(&intervals, key), model.contains(key), "{intervals:?}");
+                assert_eq!(holds(&intervals, key), model.contains(key), "{intervals:?}");
+                assert_eq!(intervals.has(key), model.contains(key), "{intervals:?}");
             }
             let all: Vec<_> = intervals.iter().collect();
             assert!(
@@ -192,6 +192,9 @@ mod tests {
         assert_eq!(intervals.iter().collect::<Vec<_>>(), [(&b"a"[..], None)]);
         intervals.add(b"", Some(b"a"));
         assert_eq!(intervals.iter().collect::<Vec<_>>(), [(&b""[..], None)]);
-        assert!(!Intervals::whole().is_empty());
+        assert_eq!(
+            Intervals::whole().iter().collect::<Vec<_>>(),
+            [(&b""[..], None)]
+        );
     }
 }

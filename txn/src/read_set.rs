@@ -2,13 +2,17 @@
 //! included, and ranges. Plain data.
 //!
 //! # Rules
-//! 1. A key is in the set once. Ranges are intervals of keys (`intervals`); a whole table is one.
+//! 1. A key is in the set once, and not at all where a range has it. Ranges are intervals of keys
+//!    (`intervals`); a whole table is one.
 //! 2. An open range is in the set as a whole until it ends; then only what was passed stays. So one
 //!    that is never dropped (leaked) is checked too widely, never too narrowly.
 //! 3. The set takes [`READS_BYTES_MAX`] at most, but for ranges that are open: beyond that, the table
-//!    with most of it counts as read whole.
+//!    with most of it counts as read whole, but for keys that were taken out of it. Those are remembered
+//!    for that end, unless they are more than a quarter of what the table takes: then they are forgotten
+//!    first, and it is counted whole only if that is not enough.
 //! 4. `may_have` answers for hashes: it may say yes for a key that is not in the set, never no for one
 //!    that is.
+//! 5. The tables that were read are those of what is in the set.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -31,7 +35,7 @@ const UNINDEXED_MAX: usize = 32;
 struct Point {
     table: TableId,
     key: Range<usize>,
-    /// False: it was taken out again.
+    /// False: it was taken out.
     counts: bool,
 }
 
@@ -50,8 +54,6 @@ pub(crate) struct ReadSet {
     open: BTreeMap<u64, OpenRange>,
     opened: u64,
     range_bytes: usize,
-    /// The tables that were read, in order.
-    tables: Vec<TableId>,
     /// Bits of the tables of which keys were read, and of those of which ranges were.
     bits: (u64, u64),
     bytes_max: Option<usize>,
@@ -78,11 +80,6 @@ impl ReadSet {
         }
     }
 
-    /// Whether nothing is to be checked.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.keys().next().is_none() && self.ranges.is_empty() && self.open.is_empty()
-    }
-
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.points.clear();
@@ -91,17 +88,7 @@ impl ReadSet {
         self.ranges.clear();
         self.open.clear();
         self.range_bytes = 0;
-        self.tables.clear();
         self.bits = (0, 0);
-    }
-
-    fn note_table(&mut self, table: TableId) {
-        if self.tables.last() == Some(&table) {
-            return;
-        }
-        if let Err(place) = self.tables.binary_search(&table) {
-            self.tables.insert(place, table);
-        }
     }
 
     /// Memory that would be kept for the next transaction.
@@ -150,18 +137,24 @@ impl ReadSet {
 
     /// A key was read.
     pub(crate) fn add_key(&mut self, key: HashedKey<'_>) {
+        self.bits.0 |= table_bit(key.table);
         if let Some(at) = self.find(key) {
             self.points[at].counts = true;
             return;
         }
-        self.note_table(key.table);
-        self.bits.0 |= table_bit(key.table);
+        let ranges = self.ranges.get(&key.table);
+        if ranges.is_none_or(|ranges| !ranges.has(key.key)) {
+            self.push(key, true);
+        }
+    }
+
+    fn push(&mut self, key: HashedKey<'_>, counts: bool) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(key.key);
         self.points.push(Point {
             table: key.table,
             key: start..self.bytes.len(),
-            counts: true,
+            counts,
         });
         self.hashes.push(key.hash);
         if self.points.len() > UNINDEXED_MAX {
@@ -194,22 +187,17 @@ impl ReadSet {
 
     /// A range was read: from `first` on, up to and without `end`.
     pub(crate) fn add_range(&mut self, table: TableId, first: &[u8], end: Option<&[u8]>) {
-        self.note_table(table);
         self.bits.1 |= table_bit(table);
         let intervals = self.ranges.entry(table).or_default();
         self.range_bytes -= intervals.bytes();
         intervals.add(first, end);
         self.range_bytes += intervals.bytes();
-        if intervals.is_empty() {
-            self.ranges.remove(&table);
-        }
         self.bound();
     }
 
     /// A range begins (rule 2). Returns its number.
     pub(crate) fn open_range(&mut self, table: TableId, first: &[u8], end: Option<&[u8]>) -> u64 {
         self.opened += 1;
-        self.note_table(table);
         self.bits.1 |= table_bit(table);
         let open = OpenRange {
             table,
@@ -236,45 +224,76 @@ impl ReadSet {
 
     /// Takes a key out, also of the ranges.
     pub(crate) fn remove(&mut self, key: HashedKey<'_>) {
-        if let Some(at) = self.find(key) {
-            self.points[at].counts = false;
-        }
+        let mut is_cut = false;
         if let Some(intervals) = self.ranges.get_mut(&key.table) {
             self.range_bytes -= intervals.bytes();
-            intervals.cut(key.key);
+            is_cut = intervals.cut(key.key);
             self.range_bytes += intervals.bytes();
+        }
+        if let Some(at) = self.find(key) {
+            self.points[at].counts = false;
+        } else if is_cut {
+            self.push(key, false);
         }
     }
 
     /// Rule 3.
     fn bound(&mut self) {
         while self.bytes_used() > self.bytes_max.unwrap_or(READS_BYTES_MAX) {
-            let mut by_table: BTreeMap<TableId, usize> = BTreeMap::new();
+            // All of it, and what was taken out.
+            let mut by_table: BTreeMap<TableId, (usize, usize)> = BTreeMap::new();
             for point in &self.points {
-                *by_table.entry(point.table).or_default() += KEY_OVERHEAD + point.key.len();
+                let bytes = KEY_OVERHEAD + point.key.len();
+                let (all, out) = by_table.entry(point.table).or_default();
+                *all += bytes;
+                *out += if point.counts { 0 } else { bytes };
             }
             for (table, intervals) in &self.ranges {
-                *by_table.entry(*table).or_default() += intervals.bytes();
+                by_table.entry(*table).or_default().0 += intervals.bytes();
             }
-            let most = by_table.into_iter().max_by_key(|(_, bytes)| *bytes);
-            let Some((table, _)) = most else { return };
+            let most = by_table.into_iter().max_by_key(|(_, (all, _))| *all);
+            let Some((table, (all, out))) = most else {
+                return;
+            };
             let before = self.bytes_used();
-            self.read_whole(table);
+            if out > all / 4 {
+                self.retain(|point, _| point.counts || point.table != table);
+            } else {
+                self.read_whole(table);
+            }
             if self.bytes_used() >= before {
                 return;
             }
         }
     }
 
-    /// The whole table counts as read, and its keys and ranges need not be kept.
+    /// The whole table counts as read, and its keys and ranges need not be kept, but for those that were
+    /// taken out and not read again in a range.
     fn read_whole(&mut self, table: TableId) {
+        self.bits.1 |= table_bit(table);
+        let read = self.ranges.remove(&table).unwrap_or_default();
+        self.range_bytes -= read.bytes();
+        self.retain(|point, key| point.table != table || !(point.counts || read.has(key)));
+        let mut whole = Intervals::whole();
+        for point in self.points.iter().filter(|point| point.table == table) {
+            whole.cut(self.key_of(point));
+        }
+        self.range_bytes += whole.bytes();
+        self.ranges.insert(table, whole);
+    }
+
+    fn retain(&mut self, stays: impl Fn(&Point, &[u8]) -> bool) {
         let bytes = std::mem::take(&mut self.bytes);
         let points = std::mem::take(&mut self.points).into_iter();
         let points = points.zip(std::mem::take(&mut self.hashes));
         self.index = Vec::new();
-        for (mut point, hash) in points.filter(|(point, _)| point.table != table) {
+        for (mut point, hash) in points {
+            let key = &bytes[point.key.clone()];
+            if !stays(&point, key) {
+                continue;
+            }
             let start = self.bytes.len();
-            self.bytes.extend_from_slice(&bytes[point.key]);
+            self.bytes.extend_from_slice(key);
             point.key = start..self.bytes.len();
             self.points.push(point);
             self.hashes.push(hash);
@@ -282,11 +301,6 @@ impl ReadSet {
         if self.points.len() > UNINDEXED_MAX {
             self.make_index();
         }
-        self.bits.1 |= table_bit(table);
-        self.range_bytes -= self.ranges.get(&table).map_or(0, Intervals::bytes);
-        let whole = Intervals::whole();
-        self.range_bytes += whole.bytes();
-        self.ranges.insert(table, whole);
     }
 
     /// The keys.
@@ -320,9 +334,20 @@ impl ReadSet {
         self.bits
     }
 
-    /// The tables that were read.
-    pub(crate) fn tables(&self) -> &[TableId] {
-        &self.tables
+    /// Rule 5, in order; none: nothing is to be checked.
+    pub(crate) fn tables(&self) -> Vec<TableId> {
+        let mut tables: Vec<TableId> = Vec::new();
+        let of_keys = self.keys().map(|key| key.table);
+        let of_ranges = self.ranges().map(|(table, ..)| table);
+        let mut before = None;
+        for table in of_keys.chain(of_ranges) {
+            if before.replace(table) != Some(table)
+                && let Err(place) = tables.binary_search(&table)
+            {
+                tables.insert(place, table);
+            }
+        }
+        tables
     }
 }
 
@@ -349,7 +374,7 @@ mod tests {
     #[test]
     fn keys_are_there_once_until_they_are_taken_out() {
         let mut set = ReadSet::default();
-        assert!(set.is_empty());
+        assert!(set.tables().is_empty());
         for pass in 0..2 {
             for number in 0..100u8 {
                 set.add_key(hashed(A, &[number]));
@@ -366,7 +391,7 @@ mod tests {
         set.add_key(hashed(A, &[3]));
         assert_eq!(keys(&set).len(), 101, "read again after it was taken out");
         set.clear();
-        assert!(set.is_empty() && !set.may_have(hashed(B, &[1]).hash));
+        assert!(set.tables().is_empty() && !set.may_have(hashed(B, &[1]).hash));
     }
 
     #[test]
@@ -377,7 +402,7 @@ mod tests {
             set.ranges().collect::<Vec<_>>(),
             [(A, &b"a"[..], Some(&b"m"[..]))]
         );
-        assert!(!set.is_empty());
+        assert_eq!(set.tables(), [A]);
         set.end_range(number, Some(b"c"), Some(b"k"));
         let ranges: Vec<_> = set.ranges().collect();
         let ends = [
@@ -391,28 +416,116 @@ mod tests {
         set.remove(hashed(A, b"b"));
         assert_eq!(set.ranges().count(), 3);
         assert_eq!(set.table_bits(), (0, table_bit(A)));
-        assert_eq!(set.tables(), [A]);
+    }
+
+    /// Whether the set has the key, precisely.
+    fn has(set: &ReadSet, table: TableId, key: &[u8]) -> bool {
+        let holds = |(of, first, end): (TableId, &[u8], Option<&[u8]>)| {
+            of == table && first <= key && end.is_none_or(|end| key < end)
+        };
+        set.ranges().any(holds) || keys(set).contains(&(table, key.to_vec()))
+    }
+
+    #[test]
+    fn tables_are_those_of_what_is_in_the_set() {
+        let mut set = ReadSet::default();
+        set.add_key(hashed(B, b"k"));
+        set.remove(hashed(B, b"k"));
+        let unasked = set.open_range(B, b"a", None);
+        assert_eq!(set.tables(), [B]);
+        set.end_range(unasked, None, None);
+        set.add_range(B, b"z", Some(b"a"));
+        assert!(set.tables().is_empty());
+        set.add_range(B, b"k", Some(b"k\0"));
+        set.add_key(hashed(A, b"k"));
+        assert_eq!(set.tables(), [A, B]);
+        set.remove(hashed(B, b"k"));
+        assert_eq!(set.tables(), [A], "a range of which nothing is left");
     }
 
     #[test]
     fn a_large_set_turns_to_whole_tables() {
-        let mut set = ReadSet::with_bytes_max(64 << 10);
-        set.add_key(hashed(B, b"one"));
-        let mut largest = 0;
-        for number in 0..20_000u32 {
-            set.add_key(hashed(A, &number.to_be_bytes()));
-            let first = [&number.to_be_bytes()[..], b"-"].concat();
-            set.add_range(A, &first, Some(&[&first[..], b"-"].concat()));
-            largest = largest.max(set.bytes_used());
+        for (with_keys, with_ranges) in [(true, true), (true, false), (false, true)] {
+            let mut set = ReadSet::with_bytes_max(64 << 10);
+            set.add_key(hashed(B, b"one"));
+            let mut largest = 0;
+            for number in 0..20_000u32 {
+                if with_keys {
+                    set.add_key(hashed(A, &number.to_be_bytes()));
+                }
+                if with_ranges {
+                    let first = [&number.to_be_bytes()[..], b"-"].concat();
+                    set.add_range(A, &first, Some(&[&first[..], b"-"].concat()));
+                }
+                largest = largest.max(set.bytes_used());
+            }
+            assert!(largest <= 64 << 10, "{largest}");
+            assert!(
+                set.ranges().any(|range| range == (A, &b""[..], None)),
+                "the table as a whole"
+            );
+            assert_eq!(set.table_bits(), (set.table_bits().0, table_bit(A)));
+            assert_eq!(
+                keys(&set),
+                [(B, b"one".to_vec())],
+                "another table stays as precise as it was, and of the whole one no key is kept"
+            );
         }
+    }
+
+    #[test]
+    fn what_was_taken_out_stays_out_of_a_whole_table() {
+        let mut set = ReadSet::with_bytes_max(64 << 10);
+        set.add_range(A, b"r", Some(b"s"));
+        for key in [&b"k"[..], b"again", b"ra", b"rb", b"in a range"] {
+            set.add_key(hashed(A, key));
+            set.remove(hashed(A, key));
+        }
+        set.add_key(hashed(A, b"again"));
+        set.add_range(A, b"rb", Some(b"rc"));
+        set.add_range(A, b"in", Some(b"io"));
+        for number in 0..1_000u32 {
+            set.add_key(hashed(A, &number.to_be_bytes()));
+        }
+        assert!(has(&set, A, b"never read"), "the table as a whole");
+        let outside = |set: &ReadSet| {
+            let keys = [&b"k"[..], b"again", b"ra", b"rb", b"in a range", b"later"];
+            keys.map(|key| !has(set, A, key))
+        };
+        assert_eq!(outside(&set), [true, false, true, false, false, false]);
+        set.remove(hashed(A, b"later"));
+        set.add_key(hashed(A, b"k"));
+        assert_eq!(outside(&set), [false, false, true, false, false, true]);
+        for number in 0..1_000u32 {
+            set.add_key(hashed(B, &number.to_be_bytes()));
+        }
+        assert!(has(&set, B, b"never read"), "another one too");
+        assert_eq!(outside(&set), [false, false, true, false, false, true]);
+    }
+
+    #[test]
+    fn what_was_taken_out_is_forgotten_before_it_takes_the_memory() {
+        let mut set = ReadSet::with_bytes_max(64 << 10);
+        let (mut largest, mut number) = (0, 0);
+        let mut read = |set: &mut ReadSet, stays: bool| {
+            number += 1u32;
+            set.add_key(hashed(A, &number.to_be_bytes()));
+            if !stays {
+                set.remove(hashed(A, &number.to_be_bytes()));
+            }
+            largest = largest.max(set.bytes_used());
+        };
+        for _ in 0..20_000 {
+            read(&mut set, false);
+        }
+        assert!(set.tables().is_empty(), "nothing that was read counts");
+        for number in 0..20_000 {
+            read(&mut set, number % 10 != 0);
+        }
+        for _ in 0..20_000 {
+            read(&mut set, false);
+        }
+        assert!(has(&set, A, b"never read"), "the table as a whole");
         assert!(largest <= 64 << 10, "{largest}");
-        assert!(
-            set.ranges().any(|range| range == (A, &b""[..], None)),
-            "the table as a whole"
-        );
-        assert!(
-            keys(&set).contains(&(B, b"one".to_vec())),
-            "another table stays as precise as it was"
-        );
     }
 }

@@ -4,7 +4,8 @@
 //! nobody holds for longer than it takes to enter one read.
 //!
 //! # Rules
-//! 1. A read is entered before its result is seen.
+//! 1. A read is entered before its result is given out. Whether it was looked up before that is no
+//!    matter: the snapshot does not change.
 //! 2. A range is entered whole when it is opened, and narrowed to what was passed when it is dropped
 //!    (`read_set`, rule 2): from its beginning up to the last key given out at the front, and from the
 //!    last key given out at the back to its end. Whoever was told that nothing is left has passed all.
@@ -28,17 +29,17 @@ pub struct Reads {
 }
 
 impl Reads {
-    /// A key is about to be read.
+    /// A key is read.
     pub fn key(&self, key: HashedKey<'_>) {
         self.set.lock().add_key(key);
     }
 
-    /// The whole table is about to be read.
+    /// The whole table is read.
     pub fn table(&self, table: TableId) {
         self.set.lock().add_range(table, &[], None);
     }
 
-    /// A range is about to be read.
+    /// A range is to be read.
     #[must_use]
     pub fn range(&self, table: TableId, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> RangeRead<'_> {
         let first: Box<[u8]> = match lower {

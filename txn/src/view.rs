@@ -15,6 +15,10 @@
 //! 5. A merged generation leaves the view for its readers, and stays known to its writers for as long
 //!    as one of them needs it: a read-write transaction pins all views from its own onward, and so
 //!    each generation since its own view's active one is alive and found here [5].
+//! 6. A generation holds the commits after the last one of the generation before, up to its own last
+//!    one. So who looks for commits after some timestamp passes over the generations that ended no later,
+//!    however many; and for a timestamp that is no earlier than a transaction's snapshot, those that are
+//!    left are among the ones of rule 5, since what was sealed before its view ended before its snapshot.
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -77,8 +81,8 @@ pub struct View<S: Schema> {
     active: Arc<Generation>,
     /// Newest first.
     sealed: Vec<Sealed<S>>,
-    /// Rule 5, newest first; those that nobody needs any more are gone.
-    merged: Vec<Weak<Generation>>,
+    /// Rule 5, newest first, with their last timestamps; those that nobody needs any more are gone.
+    merged: Vec<(Weak<Generation>, Timestamp)>,
     base: S::Base,
     schema: Arc<S>,
     last: AtomicU64,
@@ -131,8 +135,9 @@ impl<S: Schema> View<S> {
         let leaving = next.sealed.split_off(left);
         let leaving = leaving
             .iter()
-            .map(|sealed| Arc::downgrade(&sealed.generation));
-        let before = next.merged.into_iter().filter(|one| one.strong_count() > 0);
+            .map(|sealed| (Arc::downgrade(&sealed.generation), sealed.last));
+        let before = next.merged.into_iter();
+        let before = before.filter(|(one, _)| one.strong_count() > 0);
         next.merged = leaving.chain(before).collect();
         next
     }
@@ -173,22 +178,20 @@ impl<S: Schema> View<S> {
         &self.sealed
     }
 
-    /// Whether a generation from number `since` on, the active one apart, makes `found` true; for
-    /// those who hold all from there on (rule 5).
-    pub(crate) fn find_since<T>(
+    /// The first thing that `found` finds in the generations with commits after `after`, the active
+    /// one apart; for a transaction whose snapshot is no later than that (rule 6).
+    pub(crate) fn find_after<T>(
         &self,
-        since: u64,
+        after: Timestamp,
         mut found: impl FnMut(&Generation) -> Option<T>,
     ) -> Option<T> {
-        let sealed = self.sealed.iter().map(|sealed| &sealed.generation);
-        let mut sealed = sealed.take_while(|one| one.number() >= since);
-        if let Some(found) = sealed.find_map(|one| found(one)) {
+        let mut sealed = self.sealed.iter().take_while(|one| one.last > after);
+        if let Some(found) = sealed.find_map(|one| found(&one.generation)) {
             return Some(found);
         }
-        let merged = self.merged.iter().filter_map(Weak::upgrade);
-        merged
-            .take_while(|one| one.number() >= since)
-            .find_map(|one| found(&one))
+        let merged = self.merged.iter().take_while(|(_, last)| *last > after);
+        let mut merged = merged.filter_map(|(one, _)| one.upgrade());
+        merged.find_map(|one| found(&one))
     }
 
     /// All generations that are not merged, newest first.

@@ -37,7 +37,8 @@ pub enum Durability {
 /// What the author of a commit does inside the sequencer. Both are called under its mutex and must
 /// be short; neither may call the log.
 pub trait Sequenced {
-    /// Whether the commit may still happen. Called once, first.
+    /// Whether the commit may still happen. Called first, once in each append; an author who said no
+    /// may append again, and is asked again.
     fn validate(&mut self) -> bool;
     /// The commit has happened, as `at`: makes it visible. Called once, if the record was stored.
     fn stamp(&mut self, at: Timestamp);

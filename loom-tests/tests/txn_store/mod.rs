@@ -2,7 +2,7 @@
 
 use vellum_base::{TableId, Timestamp};
 use vellum_sync::Arc;
-use vellum_txn::{Column, NoLog, Schema, Store, StoreOptions};
+use vellum_txn::{Column, CommitLog, NoLog, Schema, Store, StoreOptions};
 
 pub(crate) const TABLE: TableId = TableId(1);
 
@@ -25,11 +25,14 @@ impl Schema for NoColumns {
 pub(crate) type Db = Arc<Store<NoColumns>>;
 
 pub(crate) fn store() -> Db {
+    store_with(std::sync::Arc::new(NoLog::new(Timestamp::ZERO)))
+}
+
+pub(crate) fn store_with(log: std::sync::Arc<dyn CommitLog>) -> Db {
     let options = StoreOptions {
         generation_bytes: 4096,
         bytes_per_bucket: 2048,
         seed: 7,
     };
-    let log = std::sync::Arc::new(NoLog::new(Timestamp::ZERO));
     Arc::new(Store::new(log, NoColumns, 0, Timestamp::ZERO, options).unwrap())
 }

@@ -3,14 +3,14 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::common::{Base, Columns, Db, TABLE, begin, commit};
+use crate::common::{Base, Columns, Db, TABLE, Txn, begin, commit};
 use vellum_base::Timestamp;
 use vellum_sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use vellum_sync::thread::JoinHandle;
 use vellum_sync::{Mutex, thread};
 use vellum_txn::{
-    Appended, CommitLog, Durability, Isolation, LogError, NoLog, Prepared, Sequenced, Store,
-    StoreOptions, Transaction,
+    Appended, CommitError, CommitLog, Durability, Isolation, LogError, NoLog, Prepared, Sequenced,
+    Store, StoreOptions, Transaction,
 };
 
 /// Before a commit whose payload says "long" is sequenced, another one is made, if it can be: as long
@@ -18,6 +18,7 @@ use vellum_txn::{
 struct Contended {
     inner: NoLog,
     db: Mutex<Option<Db>>,
+    prepares: AtomicUsize,
     appends: AtomicUsize,
     left: AtomicUsize,
     others: Mutex<Vec<JoinHandle<()>>>,
@@ -49,6 +50,7 @@ impl Contended {
 
 impl CommitLog for Contended {
     fn prepare(&self, payload: &[&[u8]]) -> Result<Prepared, LogError> {
+        self.prepares.fetch_add(1, Ordering::Relaxed);
         self.inner.prepare(payload)
     }
 
@@ -86,12 +88,12 @@ impl CommitLog for Contended {
     }
 }
 
-/// Reads so many keys, and commits while others do at each attempt; how often it came to the
-/// sequencer.
-fn appends_of_a_reader_of(keys: u32, others: usize) -> usize {
+/// A store whose "long" commit is passed so often.
+fn contended(others: usize) -> (Arc<Contended>, Db) {
     let log = Arc::new(Contended {
         inner: NoLog::new(Timestamp::ZERO),
         db: Mutex::new(None),
+        prepares: AtomicUsize::new(0),
         appends: AtomicUsize::new(0),
         left: AtomicUsize::new(others),
         others: Mutex::new(Vec::new()),
@@ -101,23 +103,11 @@ fn appends_of_a_reader_of(keys: u32, others: usize) -> usize {
     let store = Store::new(log.clone(), columns, base, Timestamp::ZERO, options).unwrap();
     let db = Arc::new(store);
     *log.db.lock() = Some(Arc::clone(&db));
-    let mut txn = begin(&db);
-    for number in 0..keys {
-        txn.put(TABLE, &number.to_be_bytes(), b"", &[]).unwrap();
-    }
-    commit(txn).unwrap();
-    let mut txn = Transaction::begin_with(Arc::clone(&db), Isolation::Serializable);
-    let mut read = txn.reads().unwrap().range(
-        TABLE,
-        Bound::Unbounded,
-        Bound::Excluded(&u32::MAX.to_be_bytes()),
-    );
-    read.passed_front(&keys.to_be_bytes());
-    drop(read);
-    // Somebody has committed since the snapshot, so that there is something to look at.
-    let mut other = begin(&db);
-    other.put(TABLE, b"z", b"other", &[]).unwrap();
-    commit(other).unwrap();
+    (log, db)
+}
+
+/// Commits; how often it came to the sequencer.
+fn appends(log: &Contended, mut txn: Txn) -> usize {
     txn.put(TABLE, b"long", b"", &[]).unwrap();
     commit(txn).unwrap();
     *log.db.lock() = None;
@@ -126,13 +116,97 @@ fn appends_of_a_reader_of(keys: u32, others: usize) -> usize {
     log.appends.load(Ordering::Relaxed)
 }
 
+fn write(db: &Db, key: &[u8]) {
+    let mut other = begin(db);
+    other.put(TABLE, key, b"other", &[]).unwrap();
+    commit(other).unwrap();
+}
+
+/// A transaction that has read a range of so many keys.
+fn reader_of(db: &Db, keys: u32) -> Txn {
+    let mut txn = begin(db);
+    for number in 0..keys {
+        txn.put(TABLE, &number.to_be_bytes(), b"", &[]).unwrap();
+    }
+    commit(txn).unwrap();
+    let txn = Transaction::begin_with(Arc::clone(db), Isolation::Serializable);
+    let end = u32::MAX.to_be_bytes();
+    let bounds = (Bound::Unbounded, Bound::Excluded(&end[..]));
+    let mut read = txn.reads().unwrap().range(TABLE, bounds.0, bounds.1);
+    read.passed_front(&keys.to_be_bytes());
+    drop(read);
+    txn
+}
+
 #[test]
 fn a_long_validation_that_is_overtaken_ends_alone() {
-    assert_eq!(appends_of_a_reader_of(20_000, 8), 4);
+    for has_something_to_look_at_before in [true, false] {
+        let (log, db) = contended(8);
+        let txn = reader_of(&db, 20_000);
+        if has_something_to_look_at_before {
+            write(&db, b"z");
+        }
+        assert_eq!(appends(&log, txn), 4);
+    }
+}
+
+/// Also where the ranges have no keys.
+#[test]
+fn a_validation_of_many_ranges_is_a_long_one() {
+    let (log, db) = contended(8);
+    write(&db, b"y");
+    let txn = Transaction::begin_with(Arc::clone(&db), Isolation::Serializable);
+    for number in 0..20_000u32 {
+        let (first, end) = (
+            number.to_be_bytes(),
+            [&number.to_be_bytes()[..], b"-"].concat(),
+        );
+        let bounds = (Bound::Included(&first[..]), Bound::Excluded(&end[..]));
+        let mut read = txn.reads().unwrap().range(TABLE, bounds.0, bounds.1);
+        read.passed_all();
+    }
+    write(&db, b"z");
+    assert_eq!(appends(&log, txn), 4);
 }
 
 #[test]
 fn a_short_one_stays_inside_and_looks_again() {
-    assert_eq!(appends_of_a_reader_of(10, 3), 4);
-    assert_eq!(appends_of_a_reader_of(10, 0), 1);
+    for (others, expected) in [(3, 4), (0, 1)] {
+        let (log, db) = contended(others);
+        let txn = reader_of(&db, 10);
+        write(&db, b"z");
+        assert_eq!(appends(&log, txn), expected);
+    }
+}
+
+/// What was installed in vain stays in the generation.
+#[test]
+fn who_writes_much_is_alone_after_the_first_time() {
+    let installed = [(0, 1), (8, 2)].map(|(others, expected)| {
+        let (log, db) = contended(others);
+        let mut txn = reader_of(&db, 20_000);
+        write(&db, b"z");
+        txn.put(TABLE, b"large", &vec![7; 1 << 20], &[]).unwrap();
+        for number in 0..2_000u32 {
+            let key = [&number.to_be_bytes()[..], b"w"].concat();
+            txn.put(TABLE, &key, &[1; 500], &[]).unwrap();
+        }
+        let before = db.stats().version_bytes;
+        assert_eq!(appends(&log, txn), expected);
+        db.stats().version_bytes - before
+    });
+    assert!(2 * installed[1] < 5 * installed[0], "{installed:?}");
+}
+
+/// A large payload would be written, and synced, for nothing.
+#[test]
+fn a_doomed_commit_writes_nothing_ahead() {
+    let (log, db) = contended(0);
+    let mut txn = reader_of(&db, 10);
+    write(&db, &5u32.to_be_bytes());
+    let before = log.prepares.load(Ordering::Relaxed);
+    txn.put(TABLE, b"large", &vec![7; 1 << 20], &[]).unwrap();
+    assert!(matches!(commit(txn), Err(CommitError::Read { .. })));
+    assert_eq!(log.prepares.load(Ordering::Relaxed), before);
+    assert_eq!(db.stats().conflicts, 1);
 }
