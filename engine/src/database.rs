@@ -362,9 +362,9 @@ impl Database {
 
     /// Closes the database for all its clones: makes everything durable and marks the log as
     /// closed. From then on every call on a clone, and every commit of an open transaction, returns
-    /// [`Error::Closed`]; open transactions can still read.
+    /// [`Error::Closed`]; open transactions can still read. Bulk loads that are not finished come to nothing.
     ///
-    /// The directory stays locked until the last clone, transaction and commit handle is dropped.
+    /// The directory stays locked until the last clone, transaction, bulk load and commit handle is dropped.
     ///
     /// # Errors
     /// [`Error::Closed`] if it was closed before. What was acknowledged is safe whatever this

@@ -15,14 +15,15 @@
 //! 4. **The commit** ([`Merger::adopt`](crate::merging::Merger)), with nobody merging meanwhile: first
 //!    everything is merged up to the number's commit, so that the base's catalog has the number;
 //!    (a) an epoch takes the pages and the root, all else as before, its catalog still says loading;
-//!    (b) a checkpoint makes it durable; (c) `Change::FinishLoad` is committed, and settled. At its
-//!    timestamp the table is there, with all records, for every snapshot from then on and for none
+//!    (b) a checkpoint makes it durable; (c) `Change::FinishLoad` is committed, durably whatever other
+//!    commits wait for. At its timestamp the table is there, with all records, for every snapshot from then on and for none
 //!    before. Its replay finds the root in the checkpoint of (b) or a later one: each keeps the roots
 //!    of what is loading.
 //! 5. **Whatever ends before (c)**, a drop, an error, a crash: the number counts as dropped from then on;
 //!    after a crash from the end of the replay, since nothing that is loading can go on. If (a) was
 //!    done, the next merge gives the tree up as that of any dropped table. A merge of an older catalog, in
-//!    which the number is loading or not known, leaves it alone.
+//!    which the number is loading or not known, leaves it alone. After an error, memory and places in the
+//!    file are given back at once: a full disk has room again.
 //! 6. Records have the timestamp of (c) as their version, which is not known when they are written: they
 //!    are stamped zero, and their tree knows ([`vellum_pages::tree::Born`]).
 //! 7. Of several records of one key the one given last is kept. Records in key order are written once,
@@ -40,7 +41,7 @@ use std::sync::Arc;
 
 use vellum_base::{TableId, Timestamp};
 use vellum_pages::base::TREE_PAGE;
-use vellum_pages::tree::node::must_be_large;
+use vellum_pages::tree::node::{Body, must_be_large};
 use vellum_txn::{encode_vectors, vectors_len};
 
 use crate::argument::{
@@ -61,6 +62,8 @@ use runs::Runs;
 
 /// The part of the pool's bytes that records may take in memory (rule 8).
 const BUFFER_PART: usize = 4;
+/// Room for vectors that is kept from record to record.
+const VECTORS_KEPT: usize = 64 << 10;
 
 /// A new table that is being loaded, from [`crate::Database::bulk_load`].
 ///
@@ -104,21 +107,23 @@ struct Records {
 
 impl Records {
     fn insert(&mut self, key: &[u8], value: &[u8], vectors: &[u8]) -> Result<()> {
-        if self.buffer.is_full(key.len() + value.len() + vectors.len()) {
-            self.flush()?;
-        }
-        if must_be_large(TREE_PAGE, key.len(), value.len(), vectors.len()) {
+        let body = match must_be_large(TREE_PAGE, key.len(), value.len(), vectors.len()) {
             // Rule 7.
-            let large = self.runs.write_large(value, vectors)?;
-            self.buffer.push_large(key, large);
-        } else {
-            self.buffer.push(key, value, vectors);
+            true => Body::Large(self.runs.write_large(value, vectors)?),
+            false => Body::Inline { value, vectors },
+        };
+        if self.buffer.push(key, &body) {
+            return Ok(());
         }
-        Ok(())
+        self.flush()?;
+        match self.buffer.push(key, &body) {
+            true => Ok(()),
+            false => Err(Error::OutOfMemory("a load's buffer".to_owned())),
+        }
     }
 
     fn flush(&mut self) -> Result<()> {
-        self.runs.give_up(self.buffer.sort())?;
+        self.buffer.sort(|large| self.runs.give_up(large))?;
         self.runs.append(&self.buffer)?;
         self.buffer.clear();
         Ok(())
@@ -183,10 +188,15 @@ impl BulkLoad {
             check_name(column)?;
             check_vector(column, vector, Some(key))?;
         }
-        self.vectors.reserve(vectors_len(&vectors));
+        let reserved = self.vectors.try_reserve(vectors_len(&vectors));
+        reserved.map_err(|error| {
+            let what = format!("the vectors of a record: {error}");
+            self.fail(Error::OutOfMemory(what))
+        })?;
         encode_vectors(&vectors, &mut self.vectors);
         let put = self.put(key, record.value);
         self.vectors.clear();
+        self.vectors.shrink_to(VECTORS_KEPT);
         put
     }
 
@@ -195,11 +205,21 @@ impl BulkLoad {
         if let Some(failed) = &self.failed {
             return Err(failed.clone());
         }
-        let Some(records) = &mut self.records else {
-            return Err(Error::Closed);
+        let given = match &mut self.records {
+            Some(records) => match self.handle.shared().check_writable() {
+                Ok(()) => records.insert(key, value, &self.vectors),
+                Err(closed) => Err(closed),
+            },
+            None => Err(Error::Closed),
         };
-        let given = records.insert(key, value, &self.vectors);
-        given.inspect_err(|error| self.failed = Some(error.clone()))
+        given.map_err(|error| self.fail(error))
+    }
+
+    /// Ends it (rule 5).
+    fn fail(&mut self, error: Error) -> Error {
+        self.records = None;
+        self.failed = Some(error.clone());
+        error
     }
 
     /// Commits the load: the table is there, durably, with all records that were given. Returns it,
@@ -259,5 +279,31 @@ impl fmt::Debug for BulkLoad {
         f.debug_struct("BulkLoad")
             .field("table", &self.name)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Database;
+
+    #[test]
+    fn a_record_of_many_vectors_leaves_no_memory_behind() {
+        let db = Database::in_memory().unwrap();
+        let mut load = db.bulk_load("loaded").unwrap();
+        let vector = vec![1.0; 60_000];
+        for key in ["few", "many"] {
+            let names: Vec<_> = (0..10).map(|number| format!("{number}")).collect();
+            let mut record = Record::new("v");
+            for name in names.iter().take(if key == "few" { 1 } else { 10 }) {
+                record = record.vector(name, &vector);
+            }
+            load.insert_record(key, record).unwrap();
+            assert!(load.vectors.capacity() <= VECTORS_KEPT);
+        }
+        let (table, _) = load.finish().unwrap();
+        let read = db.begin_read().unwrap();
+        let found = read.get_record(&table, "many").unwrap().unwrap();
+        assert_eq!(found.vector("9").unwrap().to_vec(), vector);
     }
 }

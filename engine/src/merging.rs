@@ -88,6 +88,15 @@ impl Merger {
         Ok(bytes.sum())
     }
 
+    /// Writes pages that are not in the file yet and makes them durable, in nobody's turn.
+    pub(crate) fn write_ahead(&self) -> Result<()> {
+        if self.log.wal().is_none() {
+            return Ok(());
+        }
+        let written = self.store.base().pages().write_ahead();
+        written.map_err(Error::from_page)
+    }
+
     /// Makes a checkpoint of the present base, unless it is that of the last one.
     pub(crate) fn write(&self) -> Result<()> {
         self.write_in(&self.store.merging())
@@ -257,15 +266,20 @@ fn merge_tables(
     let Some(newest) = sealed.last() else {
         return Ok(trees);
     };
-    let is_live = |table| vellum_txn::Schema::is_open(&**newest.schema(), table);
+    let schema = newest.schema();
+    let is_live = |table| vellum_txn::Schema::is_open(&**schema, table);
+    // Of all, since pages of tables without updates are made anew as well, by a vacuum.
+    for table in (0..schema.next_table().0).map(TableId) {
+        if is_live(table) {
+            let options = schema.options(table);
+            let pages = before.pages();
+            pages.set_compressed(tree_of(table), options.compressed);
+        }
+    }
     for table in vellum_txn::tables_of(sealed) {
         if !is_live(table) {
             continue;
         }
-        let options = newest.schema().options(table);
-        before
-            .pages()
-            .set_compressed(tree_of(table), options.compressed);
         let place = table.0 as usize;
         if trees.len() <= place {
             trees.resize(place + 1, None);
@@ -278,7 +292,7 @@ fn merge_tables(
         trees[place] = Some(TableTree { root, ..tree });
     }
     for (place, tree) in trees.iter_mut().enumerate() {
-        if newest.schema().is_dropped(TableId(place as u32))
+        if schema.is_dropped(TableId(place as u32))
             && let Some(gone) = tree.take()
         {
             let dropped = work.drop_tree(&gone.tree, &gone.root);

@@ -246,12 +246,12 @@ fn check_noted(shared: &Shared, found: u64) -> Result<()> {
     )))
 }
 
-/// The store, before anybody has a handle of it.
+/// The store, where there is no handle of it.
 #[derive(Clone, Copy)]
-struct ByStore<'a>(&'a Store<Catalog>);
+pub(crate) struct ByStore<'a>(pub(crate) &'a Store<Catalog>);
 
 impl ByStore<'_> {
-    fn look<T>(self, look: impl FnOnce(&Catalog) -> T) -> T {
+    pub(crate) fn look<T>(self, look: impl FnOnce(&Catalog) -> T) -> T {
         look(vellum_txn::Snapshot::begin(self).reader().schema())
     }
 }

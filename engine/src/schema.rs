@@ -17,7 +17,7 @@
 use std::sync::Arc;
 
 use vellum_base::{IndexId, TableId, Timestamp};
-use vellum_txn::{CommitError, Reader, SchemaError, Snapshot};
+use vellum_txn::{CommitError, Durability, Reader, SchemaError, Snapshot};
 
 use crate::argument::check_name;
 use crate::building::Building;
@@ -68,13 +68,11 @@ fn ask<T>(handle: &Arc<Handle>, ask: impl FnOnce(&Catalog) -> Result<T>) -> Resu
 fn commit(
     handle: &Arc<Handle>,
     change: &Change,
+    durability: Durability,
     make: impl FnOnce(Reader<'_, Catalog>, Timestamp) -> Result<Catalog, Refusal>,
 ) -> Result<Option<Timestamp>> {
-    let shared = handle.shared();
-    match shared
-        .store
-        .change_schema(&change.encode(), shared.durability, make)
-    {
+    let store = &handle.shared().store;
+    match store.change_schema(&change.encode(), durability, make) {
         Ok(at) => Ok(Some(at)),
         Err(SchemaError::Refused(Refusal::Overtaken)) => Ok(None),
         Err(SchemaError::Refused(Refusal::Error(error))) => Err(error),
@@ -83,9 +81,17 @@ fn commit(
 }
 
 /// Commits a change that needs nothing but the catalog.
-pub(crate) fn commit_plain(handle: &Arc<Handle>, change: &Change) -> Result<Option<Timestamp>> {
+fn commit_plain(handle: &Arc<Handle>, change: &Change) -> Result<Option<Timestamp>> {
+    commit_as(handle, change, handle.shared().durability)
+}
+
+fn commit_as(
+    handle: &Arc<Handle>,
+    change: &Change,
+    durability: Durability,
+) -> Result<Option<Timestamp>> {
     let settled = handle.shared().store.settled();
-    commit(handle, change, |reader, at| {
+    commit(handle, change, durability, |reader, at| {
         Ok(reader
             .schema()
             .apply(change.clone(), at, settled, |_, _| Ok(()))?)
@@ -177,6 +183,11 @@ pub(crate) fn begin_load(
             return Ok((table, at));
         }
     }
+}
+
+/// Commits the end of a load: durably, whatever others wait for, since no log could bring its records back.
+pub(crate) fn finish_load(handle: &Arc<Handle>, table: TableId) -> Result<Option<Timestamp>> {
+    commit_as(handle, &Change::FinishLoad { table }, Durability::Sync)
 }
 
 pub(crate) fn set_options(
@@ -296,8 +307,8 @@ pub(crate) fn commit_index(
         table,
         definition: (*entry.definition).clone(),
     };
-    let settled = handle.shared().store.settled();
-    let committed = commit(handle, &change, |reader, at| {
+    let (settled, durability) = (handle.shared().store.settled(), handle.shared().durability);
+    let committed = commit(handle, &change, durability, |reader, at| {
         let mut next = reader.schema().begin_change(at, settled);
         next.create_index(table, entry.made_at(at))
             .map_err(|_| Refusal::Overtaken)?;

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use vellum_base::{Corruption, TableId, Timestamp};
 use vellum_disk::{DirDisk, Disk, LockMode};
 use vellum_pages::TreeId;
-use vellum_pages::base::{Base, Lost, VerifyReport as PageReport};
+use vellum_pages::base::{Base, Lost, TreeReport, VerifyReport as PageReport};
 use vellum_pages::file::FILE_NAME;
 use vellum_pages::page::STEP;
 use vellum_pages::store::DurableState;
@@ -44,7 +44,8 @@ const ATTEMPTS: usize = 8;
 pub struct VerifyReport {
     /// What is damaged: file, offset, what was found there and what is lost. Empty: nothing.
     pub damage: Vec<Corruption>,
-    /// The tables whose records are in pages, in the order of their making.
+    /// The tables whose records are in pages, in the order of their making. What is being loaded is none yet;
+    /// its pages are looked at all the same, where there are any.
     pub tables: Vec<TableReport>,
     /// Up to this commit, pages hold everything; what came later is in the log.
     pub merged: Timestamp,
@@ -168,15 +169,17 @@ impl Options {
 fn verify_open(shared: &Shared) -> Result<VerifyReport> {
     let base = shared.store.base();
     let mut report = VerifyReport::default();
-    let (durable, found) = verify_durable(base.pages(), &mut report)?;
+    let (durable, mut saved, mut found) = verify_durable(base.pages(), &mut report)?;
     if base.state().epoch() != durable.alive.epoch() {
         // Rule 2.
-        let saved = decode(&base.roots().meta, &mut report).unwrap_or_default();
-        let found = base.pages().verify_trees(&roots(&saved), &found);
-        take(&mut report, &saved, &found.map_err(Error::from_page)?);
+        saved = decode(&base.roots().meta, &mut report).unwrap_or_default();
+        let again = base.pages().verify_trees(&roots(&saved), &found);
+        found = again.map_err(Error::from_page)?;
+        take(&mut report, &saved, &found);
         report.merged = base.state().timestamp();
         report.add(&durable);
     }
+    list_tables(&mut report, (&saved, &found), shared);
     let Some(disk) = &shared.disk else {
         return Ok(report.finish());
     };
@@ -211,12 +214,13 @@ fn verify_files(disk: &Arc<dyn Disk>, name: &str, options: &Options) -> Result<V
     let reading = options.clone().read_only(true);
     let opened = recovery::check_pages(&**disk, name, true);
     let opened = opened.and_then(|()| recovery::open_base(&**disk, &reading));
-    let (mut database, mut start, mut broken) = (None, None, None);
+    let (mut database, mut start, mut broken, mut pages) = (None, None, None, None);
     match opened {
         Err(Error::Corrupt(damage)) => report.note(damage),
         Err(other) => return Err(other),
         Ok((base, found)) => {
-            verify_durable(&base, &mut report)?;
+            let (_, saved, trees) = verify_durable(&base, &mut report)?;
+            pages = Some((saved, trees));
             database = Some(found.database);
             start = Some(found.position.lsn);
             broken = found.broken_superblock.map(|at| (found.sequence, at));
@@ -235,14 +239,22 @@ fn verify_files(disk: &Arc<dyn Disk>, name: &str, options: &Options) -> Result<V
     if report.is_clean() {
         match recovery::open_disk(disk.clone(), name, &reading) {
             Err(Error::Corrupt(damage)) => report.note(damage),
-            other => drop(other?),
+            Err(other) => return Err(other),
+            Ok(db) => {
+                if let Some((saved, found)) = &pages {
+                    list_tables(&mut report, (saved, found), db.shared());
+                }
+            }
         }
     }
     Ok(report.finish())
 }
 
 /// What the last durable checkpoint consists of.
-fn verify_durable(pages: &Base, report: &mut VerifyReport) -> Result<(DurableState, PageReport)> {
+fn verify_durable(
+    pages: &Base,
+    report: &mut VerifyReport,
+) -> Result<(DurableState, Saved, PageReport)> {
     let durable = pages.store().durable_state().map_err(Error::from_page)?;
     for damage in &durable.damage {
         report.note(damage.clone());
@@ -262,7 +274,7 @@ fn verify_durable(pages: &Base, report: &mut VerifyReport) -> Result<(DurableSta
     report.add(&durable);
     report.merged = durable.position.timestamp;
     report.checkpoint = durable.sequence;
-    Ok((durable, found))
+    Ok((durable, saved, found))
 }
 
 fn decode(meta: &[u8], report: &mut VerifyReport) -> Option<Saved> {
@@ -293,19 +305,10 @@ fn take(report: &mut VerifyReport, saved: &Saved, found: &PageReport) {
     for lost in &found.damage {
         report.note(with_records(lost, &names));
     }
-    report.tables.clear();
-    for tree in &found.trees {
-        report.tables.push(TableReport {
-            name: (*names.get(&tree.tree).unwrap_or(&"")).to_owned(),
-            records: tree.records,
-            large_records: tree.large,
-            pages: tree.pages,
-            page_bytes: tree.steps * STEP as u64,
-        });
-    }
-    let tables = &report.tables;
-    report.pages = tables.iter().map(|table| table.pages).sum();
-    report.page_bytes = tables.iter().map(|table| table.page_bytes).sum();
+    report.tables = tables(saved, found, |_| false);
+    report.pages = found.trees.iter().map(|tree| tree.pages).sum();
+    let steps: u64 = found.trees.iter().map(|tree| tree.steps).sum();
+    report.page_bytes = steps * STEP as u64;
     let Some(space) = &found.space else {
         return;
     };
@@ -324,6 +327,39 @@ fn take(report: &mut VerifyReport, saved: &Saved, found: &PageReport) {
             format!("the free map holds {bytes} bytes in which no page is: lost space, no page");
         report.note(Corruption::new(FILE_NAME, 0, what));
     }
+}
+
+/// The tables of a state that were there in it, and of those that were being loaded those that
+/// `is_loaded` tells by now.
+fn tables(
+    saved: &Saved,
+    found: &PageReport,
+    is_loaded: impl Fn(TableId) -> bool,
+) -> Vec<TableReport> {
+    let there = saved.present();
+    let there = there.filter(|(table, saved)| !saved.is_loading || is_loaded(*table));
+    let names: BTreeMap<TreeId, &str> = there
+        .map(|(table, saved)| (tree_of(table), &*saved.name))
+        .collect();
+    let trees = found.trees.iter();
+    let trees = trees.filter_map(|tree| Some((*names.get(&tree.tree)?, tree)));
+    let one = |(name, tree): (&str, &TreeReport)| TableReport {
+        name: name.to_owned(),
+        records: tree.records,
+        large_records: tree.large,
+        pages: tree.pages,
+        page_bytes: tree.steps * STEP as u64,
+    };
+    trees.map(one).collect()
+}
+
+/// A load may have been finished since the state was made: the catalog knows.
+fn list_tables(report: &mut VerifyReport, (saved, found): (&Saved, &PageReport), shared: &Shared) {
+    let by_store = recovery::ByStore(&shared.store);
+    report.tables = by_store.look(|catalog| {
+        let is_loaded = |table| vellum_txn::Schema::is_open(catalog, table);
+        tables(saved, found, is_loaded)
+    });
 }
 
 /// Damage, with the records that it loses.

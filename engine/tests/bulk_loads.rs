@@ -12,7 +12,7 @@ use vellum::disk::{Disk, MemoryDisk};
 use vellum::{
     Database, Durability, Error, Exact, InvalidArgument, Metric, Options, Record, Table, Timestamp,
 };
-use vellum_testkit::Random;
+use vellum_testkit::{Call, CallKind, Random, SimDisk, SimOptions};
 
 type Model = BTreeMap<Vec<u8>, (Vec<u8>, Option<[f32; 3]>)>;
 
@@ -262,8 +262,14 @@ fn what_cannot_be_a_record_is_refused_and_the_load_goes_on() {
     let (table, _) = load.finish().unwrap();
     assert_eq!(db.begin_read().unwrap().iter(&table).unwrap().count(), 1);
 
-    let load = db.bulk_load("late").unwrap();
+    let (unused, mut load) = (
+        db.bulk_load("late").unwrap(),
+        db.bulk_load("later").unwrap(),
+    );
+    load.insert("k", "v").unwrap();
     db.close().unwrap();
+    assert!(matches!(unused.finish().unwrap_err(), Error::Closed));
+    assert!(matches!(load.insert("l", "v").unwrap_err(), Error::Closed));
     assert!(matches!(load.finish().unwrap_err(), Error::Closed));
 }
 
@@ -287,12 +293,63 @@ fn a_load_that_is_dropped_gives_its_space_back_and_its_name() {
         used.push(db.stats().unwrap().pages.used_bytes);
     }
     assert!(used[3] <= used[0] && used[0] < 1 << 20, "{used:?}");
-    // One that the process' end dropped.
+}
+
+#[test]
+fn a_load_that_a_full_disk_ended_gives_its_space_back_before_it_is_dropped() {
+    let sim = SimDisk::with_options(5, SimOptions::default());
+    let db = tiny().background(false).open_on(sim.disk()).unwrap();
+    let other = db.table("other").unwrap();
+    sim.set_capacity(Some(12 << 20));
     let mut load = db.bulk_load("loaded").unwrap();
-    give(&mut load, 9, (3000, 2000));
+    let mut random = Random::new(3);
+    let full = loop {
+        let key = random.next_u64().to_be_bytes();
+        if let Err(error) = load.insert(key, value(&mut random, 3000)) {
+            break error;
+        }
+    };
+    assert!(matches!(full, Error::DiskFull(_)), "{full:?}");
+    put(&db, &other, "k", "v");
     db.checkpoint().unwrap();
-    std::mem::forget(load);
-    db.close().unwrap();
+    assert!(db.stats().unwrap().pages.used_bytes < 1 << 20);
+    // It takes no more, and its name is taken as long as it is there.
+    let again = load.insert("k", "v").unwrap_err();
+    assert!(matches!(again, Error::DiskFull(_)), "{again:?}");
+    assert!(db.bulk_load("loaded").is_err());
+    let finished = load.finish().unwrap_err();
+    assert!(matches!(finished, Error::DiskFull(_)), "{finished:?}");
+    let (table, _) = db.bulk_load("loaded").unwrap().finish().unwrap();
+    assert_eq!(db.begin_read().unwrap().iter(&table).unwrap().count(), 0);
+    is_clean(&db);
+}
+
+/// Merges wait for the turn in which a load is adopted, and committers for merges.
+#[test]
+fn what_the_checkpoint_of_a_load_syncs_in_its_turn_is_little() {
+    let sim = SimDisk::new(6);
+    let db = tiny().background(false).open_on(sim.disk()).unwrap();
+    let mut load = db.bulk_load("loaded").unwrap();
+    give(&mut load, 6, (4000, 4000));
+    let before = sim.calls().len();
+    load.finish().unwrap();
+    let calls = sim.calls().split_off(before);
+    let synced = calls
+        .iter()
+        .rposition(|call| call.kind == CallKind::Sync && is_pages(call));
+    let synced = synced.unwrap();
+    let in_turn = calls[..synced].rsplit(|call| call.kind == CallKind::Sync && is_pages(call));
+    let writes = |calls: &[Call]| {
+        let writes = calls.iter().filter(|call| call.kind == CallKind::Write);
+        writes.filter(|call| is_pages(call)).count()
+    };
+    let writes: Vec<_> = in_turn.map(writes).collect();
+    assert!(writes.len() == 2 && 2 * writes[0] < writes[1], "{writes:?}");
+}
+
+/// The file of pages, under the name that it was made with.
+fn is_pages(call: &Call) -> bool {
+    call.file.starts_with("pages")
 }
 
 /// Generations that were sealed before the load's commit, and are merged after it, tell of a catalog

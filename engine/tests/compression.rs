@@ -108,6 +108,23 @@ fn what_compresses_takes_less_of_the_file_and_what_does_not_no_more() {
 }
 
 #[test]
+fn a_vacuum_follows_what_was_chosen_since_the_last_write() {
+    let place = Place::new();
+    let db = place.open();
+    let gone = db.table("gone").unwrap();
+    write(&db, &gone, false, 0);
+    let table = db.table("t").unwrap();
+    write(&db, &table, true, 0);
+    db.drop_table(&gone).unwrap();
+    let plain = bytes(&db, "t");
+    db.set_table_options(&table, compressed()).unwrap();
+    let report = db.vacuum().unwrap();
+    let packed = bytes(&db, "t");
+    assert!(packed * 10 < plain * 7, "{packed} of {plain}, {report:?}");
+    check(&db, &table, true, 0);
+}
+
+#[test]
 fn it_is_chosen_anew_at_any_time_and_remembered() {
     let place = Place::new();
     let db = place.open();

@@ -43,6 +43,35 @@ fn read(db: &Database, name: &str, records: u32, times: u32) -> (PageStats, Page
     (before, db.stats().unwrap().pages)
 }
 
+/// What a load makes is read once by its own merge, or by nobody.
+#[test]
+fn pages_that_were_made_and_not_read_are_no_sign_of_it() {
+    for records in [5000, 7000, 20_000] {
+        let place = Place::new();
+        let db = options().open(place.path()).unwrap();
+        let mut random = Random::new(3);
+        let mut load = db.bulk_load("in no order").unwrap();
+        for _ in 0..records {
+            load.insert(random.next_u64().to_be_bytes(), [7; 1000])
+                .unwrap();
+        }
+        load.finish().unwrap();
+        let stats = db.stats().unwrap().pages;
+        assert!(!stats.is_thrashing(), "{records}: {stats:?}");
+
+        let mut load = db.bulk_load("in order").unwrap();
+        for number in 0..records {
+            load.insert(u32::to_be_bytes(number), [7; 1000]).unwrap();
+        }
+        let (table, _) = load.finish().unwrap();
+        let before = db.stats().unwrap().pages;
+        let count = db.begin_read().unwrap().iter(&table).unwrap().count();
+        assert_eq!(count, records as usize);
+        let stats = db.stats().unwrap().pages;
+        assert!(!stats.is_thrashing_since(&before), "{records}: {stats:?}");
+    }
+}
+
 #[test]
 fn pages_that_come_back_soon_after_they_made_room_are_a_sign_of_it() {
     let place = Place::new();

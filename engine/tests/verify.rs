@@ -12,6 +12,7 @@ use vellum_sync::atomic::{AtomicBool, Ordering};
 use common::{Place, small};
 use vellum::disk::MemoryDisk;
 use vellum::{Database, Durability, Error, VerifyReport};
+use vellum_testkit::{Fault, Lasting, SimDisk, Trouble};
 
 fn fill(db: &Database, name: &str, keys: std::ops::Range<u32>) {
     let table = db.table(name).unwrap();
@@ -199,4 +200,44 @@ fn a_rotten_superblock_is_named_though_the_log_was_cut_by_its_checkpoint() {
         matches!(&refused, Error::Corrupt(damage) if damage.file == "pages" && damage.offset == 0),
         "{refused}"
     );
+}
+
+/// A load whose end failed may have left its pages in a checkpoint: they are looked at, and are no table.
+#[test]
+fn what_is_being_loaded_is_no_table() {
+    let (mut whole, mut left) = (0, 0);
+    for call in 0.. {
+        let sim = SimDisk::new(3);
+        let options = small().background(false);
+        let db = options.open_on(sim.disk()).unwrap();
+        let mut load = db.bulk_load("loaded").unwrap();
+        for key in 0..1000u32 {
+            load.insert(key.to_be_bytes(), [1; 100]).unwrap();
+        }
+        let begun = sim.call_count();
+        sim.fail(Fault {
+            at: begun + call,
+            trouble: Trouble::Io,
+            lasting: Lasting::Once,
+            only: None,
+        });
+        let finished = load.finish().is_ok();
+        let ended = sim.call_count() <= begun + call;
+        sim.mend();
+        if let Ok(open) = db.verify() {
+            assert!(open.is_clean() && open.tables.len() == usize::from(finished));
+        }
+        drop(db);
+        let files = options.verify_on(sim.disk()).unwrap();
+        let db = options.open_on(sim.disk()).unwrap();
+        let names = db.list_tables().unwrap();
+        let listed: Vec<_> = files.tables.iter().map(|table| &*table.name).collect();
+        assert!(files.is_clean() && listed == names && (!finished || listed == ["loaded"]));
+        whole += u32::from(finished);
+        left += u32::from(listed.is_empty() && files.pages > 10);
+        if ended {
+            break;
+        }
+    }
+    assert!(whole > 0 && left > 0, "{whole}, {left}");
 }

@@ -75,20 +75,12 @@ fn print_pages(out: &mut impl Write, pages: &PageStats) -> Result<()> {
     )?;
     writeln!(
         out,
-        "pool               {} of {} bytes, {} read from the file, {} of them again soon after they made room, \
-         {:.1} % found in memory",
+        "pool               {} of {} bytes, {} read from the file, {:.1} % found in memory",
         pages.pool_bytes,
         pages.pool_budget_bytes,
         pages.pool_misses,
-        pages.pool_refaults,
         pages.hit_rate() * 100.0
     )?;
-    if pages.is_thrashing() {
-        writeln!(
-            out,
-            "                   too small: a larger memory budget would help"
-        )?;
-    }
     Ok(())
 }
 

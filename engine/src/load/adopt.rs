@@ -1,4 +1,7 @@
 //! The commit of a load: rule 4 of [`super`].
+//!
+//! What was not durable of the load becomes so before the turn is taken, since merges wait for the turn and
+//! committers for merges: the checkpoint in the turn has little left to sync.
 
 use std::sync::Arc;
 
@@ -6,7 +9,6 @@ use vellum_base::{Corruption, TableId, Timestamp};
 use vellum_pages::base::Load;
 use vellum_pages::tree::{Root, Tree};
 
-use crate::change::Change;
 use crate::error::{Error, Result};
 use crate::paged::{Paged, TableTree};
 use crate::schema;
@@ -24,13 +26,14 @@ pub(super) struct Loaded {
 /// Steps (a) to (c).
 pub(super) fn adopt(handle: &Arc<Handle>, loaded: Loaded) -> Result<Timestamp> {
     let shared = handle.shared();
+    shared.merger.write_ahead()?;
     let turn = shared.store.merging();
     let table = loaded.table;
     let base = with_tree(&shared.store.base(), loaded)?;
     // Generations that wait for their merge go on waiting.
     turn.rebase(base, 0);
     shared.merger.write_in(&turn)?;
-    let committed = schema::commit_plain(handle, &Change::FinishLoad { table })?;
+    let committed = schema::finish_load(handle, table)?;
     committed.ok_or_else(|| {
         let what = "the catalog lost a table that is being loaded";
         Error::Corrupt(Corruption::new(vellum_pages::file::FILE_NAME, 0, what))

@@ -106,13 +106,10 @@ impl Runs {
         written.map_err(Error::from_page)
     }
 
-    /// Large values that are not kept.
-    pub(super) fn give_up(&self, lost: Vec<Large>) -> Result<()> {
-        for large in lost {
-            let dropped = self.large.drop_large(self.tree.id(), &large);
-            dropped.map_err(Error::from_page)?;
-        }
-        Ok(())
+    /// A large value that is not kept.
+    pub(super) fn give_up(&self, lost: &Large) -> Result<()> {
+        let dropped = self.large.drop_large(self.tree.id(), lost);
+        dropped.map_err(Error::from_page)
     }
 
     /// Writes a sorted part (rule 1).
@@ -131,7 +128,7 @@ impl Runs {
         for entry in part.entries() {
             growing.push(&entry)?;
         }
-        if let Some(last) = part.entries().last() {
+        if let Some(last) = part.entries().next_back() {
             growing.last.clear();
             growing.last.extend_from_slice(last.key);
         }
@@ -177,7 +174,7 @@ impl Runs {
             if key[..] == into.last[..] {
                 // Rule 2.
                 if let Some(Body::Large(large)) = body {
-                    self.give_up(vec![large])?;
+                    self.give_up(&large)?;
                 }
             } else if let Some(body) = body {
                 let at = Timestamp::ZERO;

@@ -3,7 +3,8 @@
 //!
 //! 1. The pages' places are held, and noted under no epoch: no checkpoint names them, so a crash leaves
 //!    them free. They become part of an epoch all at once, by the unit of work that
-//!    [publishes](Work::publish_with) it; of that epoch and its checkpoints they are pages like others.
+//!    [publishes](Work::publish_with) it, and within its turn; of that epoch, later ones and their checkpoints
+//!    they are pages like others.
 //! 2. They name the newest epoch that there was when the load began as their maker. That is older
 //!    than the one that adopts them: once replaced, they may be kept for snapshots of epochs between that
 //!    never saw them, and never too short. A checkpoint writes what it finds of them unwritten.
@@ -70,14 +71,14 @@ impl Load {
 }
 
 impl Work<'_> {
-    /// [`Work::publish`], with all pages of loads as part of the epoch.
+    /// [`Work::publish`], with all pages of loads as part of the epoch: before the next one may begin, whose
+    /// checkpoint has to know of them.
     ///
     /// # Errors
     /// As there; the loads come to nothing then.
-    pub fn publish_with(self, loads: Vec<Arc<Load>>) -> Result<Alive, PageError> {
-        let epoch = self.epoch();
-        let alive = self.publish()?;
-        loads.iter().for_each(|load| load.adopt(epoch));
+    pub fn publish_with(mut self, loads: Vec<Arc<Load>>) -> Result<Alive, PageError> {
+        let alive = self.publish_in_turn()?;
+        loads.iter().for_each(|load| load.adopt(self.epoch()));
         Ok(alive)
     }
 }

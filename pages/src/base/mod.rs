@@ -148,6 +148,9 @@ impl Base {
     /// Whether pages of a tree that are made from now on are compressed, where that saves a step.
     /// Those that are there are read either way.
     pub fn set_compressed(&self, tree: TreeId, compressed: bool) {
+        if self.is_compressed(tree) == compressed {
+            return;
+        }
         let mut trees = self.compressed.write();
         if compressed {
             trees.insert(tree);
@@ -178,6 +181,17 @@ impl Base {
         let sequence = self.store.checkpoint(none, of, position, meta, note)?;
         self.tallies.checkpoints.add(1);
         Ok(sequence)
+    }
+
+    /// Writes what is unwritten now and makes it durable: what a checkpoint soon after has to write and sync
+    /// is what came later.
+    ///
+    /// # Errors
+    /// [`PageError::Write`], [`PageError::DiskFull`], [`PageError::Poisoned`]: see [`Store::sync`] for the
+    /// sync; what was not written stays in memory.
+    pub fn write_ahead(&self) -> Result<(), PageError> {
+        self.write_epochs(LAST)?;
+        self.store.sync()
     }
 
     /// Frees what no living epoch needs any more, and returns how many places that were.

@@ -5,7 +5,8 @@
 //!    Its epoch follows the newest.
 //! 2. **All or nothing** [13]: a page of an older epoch that this one replaces is only remembered,
 //!    until [`Work::publish`]. Publishing begins the epoch, and then notes with the store what it
-//!    replaced: until its [`Alive`] is handed out, nobody can make a checkpoint of it.
+//!    replaced, and what it takes over of loads: until its [`Alive`] is handed out, nobody can make a
+//!    checkpoint of it, and until the turn is given up, of none that follows.
 //! 3. A page that the unit itself made, and that is replaced or comes to nothing, is given up at once:
 //!    it leaves list and pool, and its place is free at the next collection.
 //! 4. Dropped unpublished, a unit gives up all that it made; nothing that it replaced is noted.
@@ -98,6 +99,11 @@ impl Work<'_> {
     /// # Errors
     /// If somebody else has begun an epoch at the store; nothing has changed then.
     pub fn publish(mut self) -> Result<Alive, PageError> {
+        self.publish_in_turn()
+    }
+
+    /// [`Work::publish`], with the turn kept.
+    pub(super) fn publish_in_turn(&mut self) -> Result<Alive, PageError> {
         let begun = self.base.store.begin(self.epoch);
         let alive = begun.ok_or_else(|| invalid("an epoch that was begun by somebody else"))?;
         // Rule 2.

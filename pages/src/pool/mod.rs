@@ -136,7 +136,7 @@ impl Pool {
             epochs: Epochs::new(),
             reader,
             room: Room::new(),
-            recent: Recent::new(budget),
+            recent: Recent::new(budget)?,
             dirty: AtomicUsize::new(0),
             tallies: Tallies::default(),
         };

@@ -3,30 +3,34 @@
 //! # Rules
 //! 1. A page that the hand evicts leaves a mark, in a slot that its place decides, over what is there. There
 //!    are about as many slots as the budget has pages of 8 KiB; so a mark stays while about as many other
-//!    pages make room. Pages of scans leave none: nobody wanted to keep them.
-//! 2. Who reads a page from the file looks for its mark, takes it, and counts it. Hits look at nothing.
-//! 3. It is a figure: marks that are lost to others, or taken by two at once, do no harm.
+//!    pages make room. Slots cost memory where they are used: 8 bytes for 8 KiB of the budget.
+//! 2. Pages that nobody asked for leave none: those that only scans read, wherever they are evicted, and those
+//!    that were made here and not read since. They come once or never, however large the pool is.
+//! 3. Who reads a page from the file looks for its mark, takes it, and counts it. Hits look at nothing.
+//! 4. It is a figure: marks that are lost to others, or taken by two at once, do no harm.
+
+use std::io;
 
 use vellum_sync::atomic::{AtomicU64, Ordering};
-use vellum_sync::scaled;
+use vellum_sync::{AtomicArray, scaled};
 
 use crate::page::{PageRef, PageSize};
 
-/// Fewest and most slots.
-const SLOTS: (usize, usize) = (scaled(256, 1), scaled(1 << 17, 1));
+/// Fewest slots.
+const SLOTS: usize = 256;
 
 /// See the module's rules.
 pub(super) struct Recent {
-    slots: Box<[AtomicU64]>,
+    slots: AtomicArray,
 }
 
 impl Recent {
-    pub(super) fn new(budget: usize) -> Self {
+    /// # Errors
+    /// If the system refuses the address space.
+    pub(super) fn new(budget: usize) -> io::Result<Self> {
         let pages = (budget / PageSize::K8.bytes()).next_power_of_two();
-        let slots = pages.clamp(SLOTS.0, SLOTS.1);
-        Self {
-            slots: (0..slots).map(|_| AtomicU64::new(0)).collect(),
-        }
+        let slots = AtomicArray::new(scaled(pages.max(SLOTS), 1))?;
+        Ok(Self { slots })
     }
 
     /// Neighbours in the file have different slots, also where all are of one size.
@@ -38,14 +42,14 @@ impl Recent {
         self.slots.get(slot as usize)
     }
 
-    /// Rule 1. Relaxed, as all here: rule 3.
+    /// Rule 1. Relaxed, as all here: rule 4.
     pub(super) fn leave(&self, at: PageRef) {
         if let Some(slot) = self.slot(at) {
             slot.store(at.bits(), Ordering::Relaxed);
         }
     }
 
-    /// Rule 2; whether there was one.
+    /// Rule 3; whether there was one.
     pub(super) fn take(&self, at: PageRef) -> bool {
         let slot = self.slot(at);
         let slot = slot.filter(|slot| slot.load(Ordering::Relaxed) == at.bits());
@@ -64,20 +68,22 @@ mod tests {
 
     #[test]
     fn a_mark_stays_about_as_long_as_the_pool_is_large_and_is_taken_once() {
-        let pages = 1024;
-        let recent = Recent::new(pages * PageSize::K8.bytes());
-        let taken = |first: u64, behind: u64| {
-            for number in first..first + behind {
-                recent.leave(at(number));
-            }
-            let here = (first..first + 256).filter(|number| recent.take(at(*number)));
-            let count = here.count();
-            assert!((first..first + 256).all(|number| !recent.take(at(number))));
-            count
-        };
-        let soon = taken(10_000, 512);
-        assert!(soon > 150, "{soon}");
-        let late = taken(20_000, 16 * pages as u64);
-        assert!(late < 8, "{late}");
+        // 8 MiB, and 8 GiB.
+        for pages in [1 << 10, 1 << 20] {
+            let recent = Recent::new(pages as usize * PageSize::K8.bytes()).unwrap();
+            let taken = |first: u64, behind: u64| {
+                for number in first..first + behind {
+                    recent.leave(at(number));
+                }
+                let here = (first..first + 256).filter(|number| recent.take(at(*number)));
+                let count = here.count();
+                assert!((first..first + 256).all(|number| !recent.take(at(number))));
+                count
+            };
+            let soon = taken(10_000, pages / 2);
+            assert!(soon > 100, "{soon} of {pages}");
+            let late = taken(20_000_000, 8 * pages);
+            assert!(late < 8, "{late} of {pages}");
+        }
     }
 }

@@ -203,7 +203,7 @@ impl Shared {
             && let Some(frame) = hand.scans.pop_front()
         {
             hand.scans_bytes -= frame.size.bytes();
-            if self.try_evict(frame, Word::is_of_scan) {
+            if self.try_evict(frame, Word::is_of_scan).is_some() {
                 found += frame.size.bytes();
                 evicted.push(frame);
             }
@@ -212,11 +212,13 @@ impl Shared {
         while found < bytes && steps > 0 {
             steps -= 1;
             let frame = self.step(hand);
-            if self.try_evict(frame, |_| true) {
+            if let Some(old) = self.try_evict(frame, |_| true) {
                 found += frame.size.bytes();
                 evicted.push(frame);
                 // What the frame says is a hint (rule 5), and this is one.
-                if let Some(at) = self.frames.at(frame) {
+                if let Some(at) = self.frames.at(frame)
+                    && old.is_wanted()
+                {
                     self.recent.leave(at);
                 }
             }
@@ -227,25 +229,23 @@ impl Shared {
         }
     }
 
-    /// Judges the page in a frame, and takes it out of the table if it is to go.
-    fn try_evict(&self, frame: Frame, applies: impl FnOnce(Word) -> bool) -> bool {
-        let Some(entry) = self.entry_of(frame) else {
-            return false;
-        };
+    /// Judges the page in a frame, and takes it out of the table if it is to go; what its entry was then.
+    fn try_evict(&self, frame: Frame, applies: impl FnOnce(Word) -> bool) -> Option<Word> {
+        let entry = self.entry_of(frame)?;
         let old = Word(entry.load(Ordering::Relaxed));
         let is_held = || self.frames.pins(frame).load(Ordering::Relaxed) > 0;
         if old.frame() != Some(frame) || !applies(old) || is_held() {
-            return false;
+            return None;
         }
         let new = match old.judge() {
-            Verdict::Keep => return false,
+            Verdict::Keep => return None,
             Verdict::Spare(new) => new,
             Verdict::Evict => Word::ABSENT,
         };
         // Acquire: the page was written before it was said to be clean, and is so before another
         // reads it. What is done to the frame later is ordered by limbo. Rule 5.
         let swapped = entry.compare_exchange(old.0, new.0, Ordering::AcqRel, Ordering::Relaxed);
-        swapped.is_ok() && new == Word::ABSENT
+        (swapped.is_ok() && new == Word::ABSENT).then_some(old)
     }
 
     fn entry_of(&self, frame: Frame) -> Option<&AtomicU64> {

@@ -311,6 +311,60 @@ fn what_a_scan_brought_and_others_use_stays() {
     }
 }
 
+/// Makes room for so many pages, all of which are used.
+fn push_out(pool: &Pool, numbers: std::ops::Range<u64>, size: PageSize) {
+    for number in numbers {
+        drop(pool.fetch(place(number, size), size, Hint::Normal).unwrap());
+    }
+}
+
+#[test]
+fn what_was_made_leaves_a_mark_only_if_somebody_read_it() {
+    let size = PageSize::K8;
+    let (pool, _) = pool(256 * size.bytes());
+    let make = |numbers: std::ops::Range<u64>| {
+        for number in numbers {
+            publish(&pool, place(number, size), size);
+            pool.written(place(number, size));
+        }
+    };
+    make(0..32);
+    push_out(&pool, 1000..1300, size);
+    assert_eq!(present(&pool, 32, size), 0);
+    push_out(&pool, 0..32, size);
+    assert_eq!(pool.stats().refaults, 0, "nobody had asked for them");
+    make(32..64);
+    for number in 32..64 {
+        assert!(pool.guard().peek(place(number, size)).is_some());
+    }
+    for number in 2000.. {
+        push_out(&pool, number..number + 1, size);
+        if present(&pool, 64, size) == 0 {
+            break;
+        }
+    }
+    let before = pool.stats().refaults;
+    push_out(&pool, 32..64, size);
+    assert!(pool.stats().refaults > before + 8, "{:?}", pool.stats());
+}
+
+#[test]
+fn what_a_scan_brought_leaves_no_mark_though_the_hand_evicts_it() {
+    let size = PageSize::K8;
+    let (pool, _) = pool(256 * size.bytes());
+    let scan = || {
+        // Fewer than are queued before the oldest go.
+        for number in 0..8 {
+            drop(pool.fetch(place(number, size), size, Hint::Scan).unwrap());
+        }
+    };
+    scan();
+    push_out(&pool, 1000..1300, size);
+    assert_eq!(present(&pool, 8, size), 0);
+    scan();
+    assert_eq!(pool.stats().refaults, 0);
+}
+
 #[test]
 fn pages_in_use_and_hot_pages_stay_longer() {
     let size = PageSize::K4;

@@ -9,6 +9,7 @@
 //! | 6 | hot |
 //! | 7 | belongs to a scan |
 //! | 8 | spared: a hot page that a sweep found unused once |
+//! | 9 | made here, and not asked for since |
 //! | 32–63 | index of the frame |
 
 use super::Hint;
@@ -22,6 +23,7 @@ const DIRTY: u64 = 1 << 5;
 const HOT: u64 = 1 << 6;
 const SCAN: u64 = 1 << 7;
 const SPARED: u64 = 1 << 8;
+const MADE: u64 = 1 << 9;
 
 /// See the module's table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +50,9 @@ impl Word {
         Self(u64::from(frame.index) << 32 | hint | PRESENT | frame.size.class() as u64)
     }
 
+    /// Of a page that was made, and is not in the file yet.
     pub(crate) fn dirty(frame: Frame, hint: Hint) -> Self {
-        Self(Self::clean(frame, hint).0 | DIRTY)
+        Self(Self::clean(frame, hint).0 | DIRTY | MADE)
     }
 
     #[inline]
@@ -89,14 +92,20 @@ impl Word {
         self.0 & SCAN != 0
     }
 
+    /// Whether somebody asked for the page who may ask again: no mere scan, nor only its maker. It is said
+    /// of pages that a sweep evicts, whose uses earlier sweeps have noted.
+    pub(crate) fn is_wanted(self) -> bool {
+        self.0 & (SCAN | MADE) == 0
+    }
+
     /// Second chance, and a third for hot pages; none for pages of a scan, unless somebody else
-    /// wants them: then they are pages like others.
+    /// wants them: then they are pages like others, and so are those that were made here.
     pub(crate) fn judge(self) -> Verdict {
         let has = |bit| self.0 & bit != 0;
         if has(DIRTY) {
             Verdict::Keep
         } else if has(REFERENCED) {
-            Verdict::Spare(Self(self.0 & !(REFERENCED | SPARED | SCAN)))
+            Verdict::Spare(Self(self.0 & !(REFERENCED | SPARED | SCAN | MADE)))
         } else if has(HOT) && !has(SPARED) {
             Verdict::Spare(Self(self.0 | SPARED))
         } else {
@@ -124,6 +133,24 @@ mod tests {
             }
         }
         assert_eq!(Word::ABSENT.frame(), None);
+    }
+
+    #[test]
+    fn wanted_is_what_was_read_and_not_by_scans_alone() {
+        let frame = Frame {
+            size: PageSize::K8,
+            index: 7,
+        };
+        for hint in [Hint::Hot, Hint::Normal, Hint::Scan] {
+            let (read, made) = (Word::clean(frame, hint), Word::dirty(frame, hint).written());
+            assert!(read.is_wanted() == (hint != Hint::Scan) && !made.is_wanted());
+            for word in [read, made] {
+                let Verdict::Spare(used) = word.referenced().judge() else {
+                    panic!("evicted, and in use");
+                };
+                assert!(used.is_wanted());
+            }
+        }
     }
 
     #[test]

@@ -113,9 +113,27 @@ impl Store {
         self.file.write(map.map(|(at, image)| (*at, image)))
     }
 
-    fn make_durable(&self, superblock: &Superblock) -> Result<(), PageError> {
+    /// Makes durable what was written so far, so that a checkpoint soon after has little left to sync.
+    /// One that begins meanwhile waits: a failure is reported to one sync only, and must stop it.
+    ///
+    /// # Errors
+    /// [`PageError::Poisoned`]; [`PageError::Write`], after which the store is poisoned.
+    pub fn sync(&self) -> Result<(), PageError> {
+        let _current = self.current.lock();
+        if let Some(why) = self.poisoned() {
+            let why = why.to_owned();
+            return Err(PageError::Poisoned { why });
+        }
+        self.sync_file().inspect_err(|error| self.poison(error))
+    }
+
+    fn sync_file(&self) -> Result<(), PageError> {
         let synced = self.file.raw().sync();
-        synced.map_err(|error| write_error(&error, || "the file of pages (sync)".to_owned()))?;
+        synced.map_err(|error| write_error(&error, || "the file of pages (sync)".to_owned()))
+    }
+
+    fn make_durable(&self, superblock: &Superblock) -> Result<(), PageError> {
+        self.sync_file()?;
         superblock.write(self.file.raw())
     }
 

@@ -15,7 +15,7 @@
 //!    store makes no more checkpoints, and gives no place again that either of the two states may name. Nothing
 //!    is synced a second time. Reads go on; what was written since the last good sync and is in no
 //!    frame may read as damaged.
-//! 6. Mutexes: `current` is held through a checkpoint, `space` for one place or one preparation; a
+//! 6. Mutexes: `current` is held through a checkpoint or a sync, `space` for one place or one preparation; a
 //!    thread takes `space` after `current`. No reader takes either.
 //!
 //! [9]: crate#hazards

@@ -172,6 +172,34 @@ fn a_full_disk_is_an_error_and_space_is_enough_to_go_on() {
     assert_eq!(count(&base, &root), 9000);
 }
 
+/// The system tells of it once: a sync by a checkpoint afterwards would succeed.
+#[test]
+fn after_a_failed_sync_ahead_of_a_checkpoint_there_is_none() {
+    let sim = SimDisk::new(8);
+    let (base, _found) = open(&sim, SMALL);
+    let tree = base.tree(ID);
+    let work = base.work();
+    let root = merge(&work, (&tree, &Root::EMPTY), &records(0..600, 500)).unwrap();
+    let alive = work.publish().unwrap();
+    base.write_ahead().unwrap();
+    assert_eq!(base.stats().unwritten_pages, 0);
+    sim.fail(Fault {
+        at: 0,
+        trouble: Trouble::Io,
+        lasting: Lasting::Once,
+        only: Some(CallKind::Sync),
+    });
+    let failed = base.write_ahead().unwrap_err();
+    assert!(matches!(failed, PageError::Write { .. }), "{failed}");
+    for again in [
+        checkpoint(&base, &alive, &encode(&root)).map(drop),
+        base.write_ahead(),
+    ] {
+        let again = again.unwrap_err();
+        assert!(matches!(again, PageError::Poisoned { .. }), "{again}");
+    }
+}
+
 #[test]
 fn after_a_failed_sync_nothing_is_written() {
     let sim = SimDisk::new(7);
