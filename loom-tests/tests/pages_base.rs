@@ -3,7 +3,6 @@
 //!
 //! On every schedule: a state that somebody holds is read as it was made; what was made is sound, with
 //! nothing leaked and nothing that is needed given away; opened again, it is what the last checkpoint had.
-//! A load that was adopted is part of the checkpoints of all later epochs.
 
 #![cfg(vellum_shuttle)]
 
@@ -18,8 +17,8 @@ use vellum_pages::base::{Base, BaseOptions, TREE_PAGE, Work};
 use vellum_pages::pool::Hint;
 use vellum_pages::state::Alive;
 use vellum_pages::store::{Opening, Position};
-use vellum_pages::tree::node::{Body, Entry, Update, must_be_large};
-use vellum_pages::tree::{Builder, Compaction, End, Root};
+use vellum_pages::tree::node::{Body, Update, must_be_large};
+use vellum_pages::tree::{Compaction, End, Root};
 use vellum_sync::{Mutex, random_u64, thread};
 use vellum_testkit::{Random, SimDisk, SimOptions};
 
@@ -284,54 +283,5 @@ fn merges_checkpoints_compaction_eviction_and_readers() {
         drop((owner, state));
         let (base, found) = open(&sim);
         compare(&base, &decode(&found.meta.unwrap()), &durable);
-    });
-}
-
-/// Rule 1 of `base::load`: who makes the epoch after the one that takes a load over makes a checkpoint, too.
-#[test]
-fn checkpoints_of_later_epochs_know_of_a_load() {
-    let model = Model::new("pages_base::checkpoints_of_later_epochs_know_of_a_load");
-    model.schedules(2000).check(|| {
-        let options = SimOptions {
-            record: false,
-            ..SimOptions::default()
-        };
-        let sim = SimDisk::with_options(random_u64(), options);
-        let (base, found) = open(&sim);
-        let base = Arc::new(base);
-        let load = Arc::new(base.load());
-        let mut builder = Builder::new(&base.tree(TREES[0]), Arc::clone(&load));
-        let (value, vectors) = (&[7; 100][..], &[][..]);
-        let body = Body::Inline { value, vectors };
-        let at = Timestamp::ZERO;
-        let key = b"loaded";
-        builder.push(&Entry { key, at, body }).unwrap();
-        let root = builder.finish().unwrap();
-        drop(found);
-        let adopter = {
-            let base = Arc::clone(&base);
-            thread::spawn(move || base.work().publish_with(vec![load]).unwrap())
-        };
-        let other = {
-            let base = Arc::clone(&base);
-            thread::spawn(move || {
-                let alive = base.work().publish().unwrap();
-                let position = Position {
-                    timestamp: Timestamp(alive.epoch().0),
-                    lsn: Lsn(0),
-                };
-                let made = base.checkpoint(&alive, position, &[], &mut |_| Ok(()));
-                made.unwrap();
-                alive.epoch()
-            })
-        };
-        let adopted = adopter.join().unwrap().epoch();
-        let there = other.join().unwrap() > adopted;
-        drop(base);
-        let (base, found) = open(&sim);
-        let trees = [(TREES[0], root)];
-        let report = base.verify(&found.alive, &trees[..usize::from(there)]);
-        let report = report.unwrap();
-        assert!(report.space.is_some() && report.is_clean(), "{report:?}");
     });
 }
