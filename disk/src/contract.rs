@@ -134,7 +134,7 @@ pub trait File: Any + Send + Sync {
     }
 
     /// Writes every part, bytes and offset, as [`File::write_at`] does (rule 10). They are not to
-    /// overlap.
+    /// overlap. The system may be asked to begin at once with what a sync would make it write.
     ///
     /// # Errors
     /// As [`File::write_at`], of the first part in their order that failed; of the others, any may

@@ -11,6 +11,7 @@
 //!    every byte ([`crate::dir`]), and that nobody of this program cuts the file meanwhile.
 //! 5. One thread's stores keep their order for whoever reads the file after the process was
 //!    killed: the processor keeps it (an interrupt is precise), the compiler is told to.
+//! 6. [`begin_write_back`] is here as the one call that rustix lacks; it takes numbers only.
 
 use std::io;
 use std::ops::Range;
@@ -19,6 +20,20 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use memmap2::{MmapMut, MmapOptions, MmapRaw};
 
 use crate::aligned::within;
+
+/// Has the system begin to write what it holds of these bytes of a file. Nothing is promised: what fails is
+/// reported by the file's next sync.
+pub(crate) fn begin_write_back(file: BorrowedFd<'_>, bytes: Range<u64>) {
+    let len = bytes.end.saturating_sub(bytes.start);
+    let (Ok(offset), Ok(len)) = (i64::try_from(bytes.start), i64::try_from(len)) else {
+        return;
+    };
+    #[expect(unsafe_code, reason = "rustix has no such call")]
+    // SAFETY: the descriptor is borrowed, so open, and the call reaches no memory of the program (rule 6).
+    unsafe {
+        libc::sync_file_range(file.as_raw_fd(), offset, len, libc::SYNC_FILE_RANGE_WRITE);
+    }
+}
 
 /// A shared mapping of a file, or anonymous memory aligned to pages.
 pub(crate) struct Memory {

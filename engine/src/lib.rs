@@ -19,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 mod argument;
+mod background;
 mod backup;
 mod building;
 mod bytes;

@@ -9,29 +9,26 @@
 //! 3. An epoch carries what a checkpoint of it keeps: the catalog at its end, the roots, and where the
 //!    log goes on.
 //! 4. A checkpoint comes after the log is durable to its end, and before its number is in the log, as
-//!    durably; only then are places of the one before given again, and the log is cut [9].
-//!    Checkpoints and merges take turns, so a checkpoint is never of an older epoch than the last.
+//!    durably; only then are places of the one before given again, and the log is cut [9]. Checkpoints take
+//!    turns, and each is of the base that there is when its turn has come, so never of an older epoch than
+//!    the last. Merges go on meanwhile. Who has the turn of merges may wait for that of checkpoints, and
+//!    nobody the other way round.
 //! 5. After an error everything is as it was; what was not merged stays in memory, and nothing more is
 //!    sealed by request before it is merged.
-//! 6. The merger is a thread of the database: it merges what was sealed, makes a checkpoint when some
-//!    bytes were merged or some time has passed, and ends with the database. Without it,
-//!    who asks for a checkpoint does all of it.
+//! 6. Threads of the database do both ([`crate::background`]). Without them, who asks for a checkpoint
+//!    does all of it.
 //! 7. Several threads share the merging of a batch, by key range, where it is large enough
 //!    ([`Work::merge`]). What comes out does not depend on how many they are.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use vellum_base::{Lsn, TableId, Timestamp};
 use vellum_pages::base::{TREE_PAGE, Work};
 use vellum_pages::state::State;
 use vellum_pages::tree::node::{Body, Update, must_be_large};
 use vellum_pages::tree::{Root, Tree};
-use vellum_sync::clock;
-use vellum_sync::thread::{Builder, JoinHandle};
-use vellum_txn::{
-    CommitLog, Durability, LogError, Merging, SchemaError, Sealed, Store, Version, Wake,
-};
+use vellum_sync::Mutex;
+use vellum_txn::{CommitLog, Durability, SchemaError, Sealed, Store, Version};
 
 use crate::catalog::Catalog;
 use crate::change::Change;
@@ -39,14 +36,8 @@ use crate::error::{Error, Result};
 use crate::log::Log;
 use crate::paged::{Paged, Roots, TableTree, tree_of};
 
-/// Updates that are merged into a tree at once.
-const MERGED_AT_ONCE: usize = 64 << 10;
-
-/// A checkpoint is made when it is older than this and something was committed since.
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
-
-/// How soon a merge that failed is tried again.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Updates that are merged into a tree at once; committers hear of progress as often.
+const MERGED_AT_ONCE: usize = 8 << 10;
 
 /// What merging needs of a database.
 #[derive(Clone)]
@@ -55,20 +46,27 @@ pub(crate) struct Merger {
     pub(crate) log: Arc<Log>,
     /// So much is merged between two checkpoints.
     pub(crate) checkpoint_bytes: u64,
+    /// What a generation takes until it is sealed.
+    pub(crate) generation_bytes: u64,
+    /// The turn of checkpoints (rule 4).
+    pub(crate) checkpoints: Arc<Mutex<()>>,
 }
 
 impl Merger {
     /// Merges what may be merged; returns how many bytes of memory that was.
-    fn merge(&self) -> Result<u64> {
+    pub(crate) fn merge(&self) -> Result<u64> {
         let merging = self.store.merging();
         let sealed = merging.sealed();
         let Some(newest) = sealed.last() else {
             return Ok(0);
         };
+        self.store.backlog().begin(self.store.active_bytes());
         sealed.iter().for_each(|one| one.generation().freeze());
         let before = self.store.base();
         let work = before.pages().work();
-        let trees = merge_tables(&before, &sealed, &work)?;
+        let keys = sealed.iter().map(|one| one.generation().keys()).sum();
+        let mut progress = |done| self.store.backlog().progress(done, keys);
+        let trees = merge_tables(&before, &sealed, &work, &mut progress)?;
         let root = |table: TableId| {
             let tree = trees.get(table.0 as usize).and_then(Option::as_ref);
             tree.map_or(Root::EMPTY, |tree| tree.root)
@@ -97,13 +95,9 @@ impl Merger {
         written.map_err(Error::from_page)
     }
 
-    /// Makes a checkpoint of the present base, unless it is that of the last one.
+    /// Makes a checkpoint of the present base, unless it is that of the last one (rule 4).
     pub(crate) fn write(&self) -> Result<()> {
-        self.write_in(&self.store.merging())
-    }
-
-    /// The same, in a turn that the caller has (rule 4).
-    pub(crate) fn write_in(&self, _turn: &Merging<'_, Catalog>) -> Result<()> {
+        let _turn = self.checkpoints.lock();
         let base = self.store.base();
         let pages = base.pages();
         let (_, durable, _, _) = pages.store().durable();
@@ -168,54 +162,8 @@ impl Merger {
         Ok(())
     }
 
-    /// Starts the thread (rule 6).
-    pub(crate) fn start(self, limit: usize) -> Result<JoinHandle<()>> {
-        self.store.backlog().limit_to(limit);
-        let thread = Builder::new()
-            .name("vellum-merger")
-            .spawn(move || self.run());
-        thread.map_err(|error| Error::OutOfMemory(format!("starting a thread: {error}")))
-    }
-
-    fn run(&self) {
-        let _ended = Ended(&self.store);
-        let mut since = Since::now(self);
-        let mut wait = CHECKPOINT_EVERY;
-        while self.store.backlog().wait_for_work(wait) != Wake::End {
-            wait = CHECKPOINT_EVERY;
-            match self.turn(&mut since) {
-                Ok(()) => self.store.backlog().recover(),
-                Err(Error::Closed) => {}
-                Err(error) => {
-                    self.store.backlog().fail(match error {
-                        Error::DiskFull(what) => LogError::DiskFull(what),
-                        error => LogError::Poisoned(error.to_string()),
-                    });
-                    wait = RETRY_AFTER;
-                }
-            }
-        }
-    }
-
-    /// One round.
-    fn turn(&self, since: &mut Since) -> Result<()> {
-        let is_late = clock::now().saturating_sub(since.at) >= CHECKPOINT_EVERY;
-        if is_late && self.log.position() > since.position {
-            self.checkpoint()?;
-            *since = Since::now(self);
-            return Ok(());
-        }
-        self.settle_sealed()?;
-        since.merged += self.merge()?;
-        if since.merged >= self.checkpoint_bytes {
-            self.write()?;
-            *since = Since::now(self);
-        }
-        Ok(())
-    }
-
     /// Waits until all that is sealed may be merged.
-    fn settle_sealed(&self) -> Result<()> {
+    pub(crate) fn settle_sealed(&self) -> Result<()> {
         let Some(newest) = self.store.newest_sealed() else {
             return Ok(());
         };
@@ -225,43 +173,18 @@ impl Merger {
     }
 }
 
-/// What happened since the last checkpoint.
-struct Since {
-    at: Duration,
-    position: u64,
-    /// Bytes of generations.
-    merged: u64,
-}
-
-impl Since {
-    fn now(merger: &Merger) -> Self {
-        Self {
-            at: clock::now(),
-            position: merger.log.position(),
-            merged: 0,
-        }
-    }
-}
-
-/// Committers wait for nobody who is not there, however the thread ends.
-struct Ended<'a>(&'a Store<Catalog>);
-
-impl Drop for Ended<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let what = "the thread that merges panicked".to_owned();
-            self.0.backlog().fail(LogError::Poisoned(what));
-        }
-        self.0.backlog().end();
-    }
-}
-
 /// Rules 1 and 2.
 fn merge_tables(
     before: &Paged,
     sealed: &[Sealed<Catalog>],
     work: &Work<'_>,
+    progress: &mut dyn FnMut(u64),
 ) -> Result<Vec<Option<TableTree>>> {
+    let mut done = 0;
+    let mut progress = |more: usize| {
+        done += more as u64;
+        progress(done);
+    };
     let mut trees = before.roots().trees();
     let Some(newest) = sealed.last() else {
         return Ok(trees);
@@ -288,7 +211,7 @@ fn merge_tables(
             tree: before.pages().tree(tree_of(table)),
             root: Root::EMPTY,
         });
-        let root = merge_table(&tree, sealed, table, work)?;
+        let root = merge_table(&tree, sealed, table, work, &mut progress)?;
         trees[place] = Some(TableTree { root, ..tree });
     }
     for (place, tree) in trees.iter_mut().enumerate() {
@@ -307,6 +230,7 @@ fn merge_table(
     sealed: &[Sealed<Catalog>],
     id: TableId,
     work: &Work<'_>,
+    progress: &mut dyn FnMut(usize),
 ) -> Result<Root> {
     let mut root = table.root;
     let mut updates = Vec::with_capacity(MERGED_AT_ONCE.min(4096));
@@ -314,6 +238,7 @@ fn merge_table(
         updates.push(update(&table.tree, key, version, work)?);
         if updates.len() == MERGED_AT_ONCE {
             root = merge_some(&table.tree, &root, &updates, work)?;
+            progress(updates.len());
             updates.clear();
         }
     }

@@ -41,8 +41,6 @@ use crate::table::Origin;
 
 /// Least memory.
 const MEMORY_BUDGET_MIN: usize = 8 << 20;
-/// Generations that may wait for their merge.
-const SEALED_MAX: usize = 2;
 /// The log's files are a multiple of this.
 const SEGMENT_STEP_BYTES: u64 = 64 << 10;
 /// Chunks in the smallest segment.
@@ -178,6 +176,8 @@ fn assemble(
         store: store.clone(),
         log: log.clone(),
         checkpoint_bytes: options.memory_budget as u64 / 4,
+        generation_bytes: generation_bytes(options) as u64,
+        checkpoints: Arc::default(),
     };
     Ok(Shared {
         store,
@@ -200,7 +200,7 @@ fn finish(mut shared: Shared, options: &Options) -> Result<Database> {
     }
     if options.background && !options.read_only {
         let merger = shared.merger.clone();
-        shared.thread = Some(merger.start(SEALED_MAX)?);
+        shared.thread = Some(merger.start()?);
     }
     let db = Database::new(shared);
     check_plugins(&db)?;
@@ -262,9 +262,9 @@ impl Owner<Catalog> for ByStore<'_> {
     }
 }
 
-/// A generation's share of the budget: one fills while others are merged.
+/// A generation's share of the budget: two fill while two are merged.
 fn generation_bytes(options: &Options) -> usize {
-    options.memory_budget / 8
+    options.memory_budget / 10
 }
 
 fn check_options(options: &Options) -> Result<(), InvalidArgument> {

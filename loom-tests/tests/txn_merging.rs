@@ -131,7 +131,7 @@ fn who_waits_for_a_merge_is_woken() {
     model.preemptions(2).executions(200_000).check(|| {
         for outcome in 0..2 {
             let db = store();
-            db.backlog().limit_to(1);
+            db.backlog().limit_to(1, u64::MAX);
             db.seal_active().unwrap();
             let other = Db::clone(&db);
             let writer = thread::spawn(move || {
@@ -146,6 +146,32 @@ fn who_waits_for_a_merge_is_woken() {
             }
             let committed = writer.join().unwrap();
             assert_eq!(committed.is_ok(), outcome == 0);
+        }
+    });
+}
+
+/// Who is ahead of a merge is woken by its next part, by its end, by its failure, and by the end [4].
+#[test]
+fn who_waits_for_a_part_of_a_merge_is_woken() {
+    let model = Model::new("txn_merging::who_waits_for_a_part_of_a_merge_is_woken");
+    model.preemptions(2).executions(200_000).check(|| {
+        for outcome in 0..4 {
+            let db = store();
+            put(&db).unwrap();
+            db.seal_active().unwrap();
+            put(&db).unwrap();
+            // The active generation has more than a part of this already, and less than all of it.
+            db.backlog().limit_to(2, db.active_bytes() + 1);
+            let other = Db::clone(&db);
+            let writer = thread::spawn(move || put(&other));
+            match outcome {
+                0 => db.backlog().progress(1, 1),
+                1 => merge(&db),
+                2 => db.backlog().fail(LogError::DiskFull(String::new())),
+                _ => db.backlog().end(),
+            }
+            let committed = writer.join().unwrap();
+            assert_eq!(committed.is_ok(), outcome < 2);
         }
     });
 }

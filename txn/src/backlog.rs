@@ -1,5 +1,5 @@
 //! Sealed generations that wait for their merge: who merges learns of them here, and committers who
-//! would seal one too many wait here.
+//! are faster than merges wait here.
 //!
 //! # Rules
 //! 1. A committer waits outside the gate and holds nothing that a merge, a seal or the log could wait
@@ -10,9 +10,15 @@
 //!    at the count again under the mutex, so no wake-up is lost.
 //! 4. While merging fails, committers who would wait get the cause instead, until a merge succeeds or
 //!    the merger says that it is well.
+//! 5. **Pace.** While a merge is due or under way, memory that is not part of it - of the active generation,
+//!    and of those sealed meanwhile - grows in step with it: from what there was when the merge before ended up to
+//!    `capacity`, by the part of the merge that is done, and a little more. So committers who are faster are
+//!    slowed all the time, and none is stopped for as long as a merge takes. Each looks before it does anything
+//!    else; one load, where it need not wait.
 
 use std::time::Duration;
 
+use vellum_sync::atomic::{AtomicU64, Ordering};
 use vellum_sync::{Condvar, Mutex};
 
 use crate::log::LogError;
@@ -28,10 +34,14 @@ pub enum Wake {
     End,
 }
 
+/// What may be filled beyond the part of a merge that is done: this part of the capacity.
+const AHEAD: u64 = 32;
+
 /// See the module's rules.
-#[derive(Default)]
 pub struct Backlog {
     state: Mutex<State>,
+    /// How full the active generation may be; all ones: as full as it gets.
+    fill: AtomicU64,
     room: Condvar,
     work: Condvar,
 }
@@ -41,15 +51,95 @@ struct State {
     sealed: usize,
     /// `None`: nobody merges.
     limit: Option<usize>,
+    pace: Pace,
     news: bool,
     failed: Option<LogError>,
     ended: bool,
 }
 
+/// Rule 5, in bytes.
+#[derive(Default)]
+struct Pace {
+    capacity: u64,
+    /// What was not part of the merge when it became due.
+    from: u64,
+    /// What was sealed since it began.
+    sealed: u64,
+    /// The part of it that is done.
+    done: u64,
+    of: u64,
+}
+
+impl Pace {
+    fn fill(&self) -> u64 {
+        let more = u128::from(self.capacity.saturating_sub(self.from));
+        let done = more * u128::from(self.done) / u128::from(self.of.max(1));
+        let ahead = self.capacity / AHEAD;
+        let all = self.from.saturating_add(ahead).saturating_add(done as u64);
+        all.saturating_sub(self.sealed)
+    }
+}
+
+impl State {
+    fn must_wait(&self) -> Result<(), LogError> {
+        match &self.failed {
+            Some(error) => Err(error.clone()),
+            None if self.ended => Err(LogError::Closed),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Default for Backlog {
+    fn default() -> Self {
+        Self {
+            state: Mutex::default(),
+            fill: AtomicU64::new(u64::MAX),
+            room: Condvar::default(),
+            work: Condvar::default(),
+        }
+    }
+}
+
 impl Backlog {
-    /// From now on somebody merges; `limit` generations may wait for it.
-    pub fn limit_to(&self, limit: usize) {
-        self.state.lock().limit = Some(limit.max(1));
+    /// From now on somebody merges. `limit` generations may wait for it, those under way included; and what is
+    /// not part of a merge may take `capacity` bytes while it goes on.
+    pub fn limit_to(&self, limit: usize, capacity: u64) {
+        let mut state = self.state.lock();
+        state.limit = Some(limit.max(1));
+        state.pace.capacity = capacity;
+        self.set_fill(&state);
+    }
+
+    fn set_fill(&self, state: &State) {
+        let is_paced = state.limit.is_some() && state.sealed > 0;
+        let fill = if is_paced {
+            state.pace.fill()
+        } else {
+            u64::MAX
+        };
+        // Relaxed, as its load: a committer that sees an older one looks again under the mutex, or was in time.
+        self.fill.store(fill, Ordering::Relaxed);
+        self.room.notify_all();
+    }
+
+    /// A merge of all that is sealed begins, while so many bytes are in the active generation.
+    pub fn begin(&self, active: u64) {
+        let mut state = self.state.lock();
+        let capacity = state.pace.capacity;
+        state.pace = Pace {
+            capacity,
+            from: active,
+            ..Pace::default()
+        };
+        self.set_fill(&state);
+    }
+
+    /// So much of the merge is done.
+    pub fn progress(&self, done: u64, of: u64) {
+        let mut state = self.state.lock();
+        (state.pace.done, state.pace.of) = (done.min(of), of);
+        self.set_fill(&state);
     }
 
     /// Whether somebody merges.
@@ -63,19 +153,29 @@ impl Backlog {
         self.state.lock().sealed
     }
 
-    pub(crate) fn add(&self) {
+    /// One of so many bytes was sealed.
+    pub(crate) fn add(&self, bytes: u64) {
         let mut state = self.state.lock();
+        match state.sealed {
+            0 => state.pace.from = 0,
+            _ => state.pace.sealed += bytes,
+        }
         state.sealed += 1;
         state.news = true;
         self.work.notify_all();
-        self.room.notify_all();
+        self.set_fill(&state);
     }
 
-    pub(crate) fn remove(&self, merged: usize) {
+    /// So many were merged, while so many bytes are in the active one.
+    pub(crate) fn remove(&self, merged: usize, active: u64) {
         let mut state = self.state.lock();
         state.sealed = state.sealed.saturating_sub(merged);
         state.failed = None;
-        self.room.notify_all();
+        if merged > 0 {
+            let pace = &mut state.pace;
+            (pace.from, pace.done) = (active + pace.sealed, 0);
+        }
+        self.set_fill(&state);
     }
 
     /// Merging failed (rule 4).
@@ -101,12 +201,28 @@ impl Backlog {
     pub(crate) fn wait_for_room(&self, is_full: impl Fn() -> bool) -> Result<(), LogError> {
         let mut state = self.state.lock();
         while state.limit.is_some_and(|limit| state.sealed >= limit) && is_full() {
-            if let Some(error) = &state.failed {
-                return Err(error.clone());
-            }
-            if state.ended {
-                return Err(LogError::Closed);
-            }
+            state.must_wait()?;
+            self.room.wait(&mut state);
+        }
+        Ok(())
+    }
+
+    /// Returns when no more bytes are in the active generation than may be (rule 5).
+    #[inline]
+    pub(crate) fn keep_pace(&self, active: impl Fn() -> u64) -> Result<(), LogError> {
+        let fill = self.fill.load(Ordering::Relaxed);
+        match fill == u64::MAX || active() <= fill {
+            true => Ok(()),
+            false => self.wait_for_pace(active),
+        }
+    }
+
+    #[cold]
+    fn wait_for_pace(&self, active: impl Fn() -> u64) -> Result<(), LogError> {
+        let mut state = self.state.lock();
+        // Stored under the mutex.
+        while active() > self.fill.load(Ordering::Relaxed) {
+            state.must_wait()?;
             self.room.wait(&mut state);
         }
         Ok(())

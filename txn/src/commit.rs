@@ -121,8 +121,14 @@ impl<'a, S: Schema> Commit<'a, S> {
         if self.is_large() {
             self.validate(usize::MAX)?;
         }
+        let latest = || self.store.registry().latest(self.pin).active();
+        let pace = || latest().bytes_used() as u64;
+        self.store
+            .backlog()
+            .keep_pace(pace)
+            .map_err(CommitError::Log)?;
         // The cache misses of installing overlap with encoding and reserving.
-        let active = self.store.registry().latest(self.pin).active();
+        let active = latest();
         for (key, _) in self.scratch.writes.iter().take(PREFETCHED) {
             active.prefetch_entry(key.hash);
         }

@@ -123,6 +123,12 @@ impl Generation {
         self.large.load(Ordering::Relaxed) > self.arena.capacity()
     }
 
+    /// Keys that are in order, each counted once where the generation is frozen.
+    #[must_use]
+    pub fn keys(&self) -> u64 {
+        self.order.len()
+    }
+
     /// Merges each table's sorted keys into one array: for a generation that takes no more commits.
     pub fn freeze(&self) {
         self.order.freeze(&self.arena);

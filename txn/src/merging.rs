@@ -45,7 +45,7 @@ impl<S: Schema> Merging<'_, S> {
         registry.publish(|view| view.with_base(base, merged));
         let left = count();
         drop(closed);
-        store.backlog().remove(before - left);
+        store.backlog().remove(before - left, store.active_bytes());
         registry.collect();
     }
 }

@@ -141,6 +141,13 @@ impl Order {
             .sum()
     }
 
+    /// Keys in runs.
+    pub(crate) fn len(&self) -> u64 {
+        let sorted = self.sorted.load();
+        let runs = sorted.tables.iter().flat_map(|(_, runs)| runs.iter());
+        runs.map(|run| run.len() as u64).sum()
+    }
+
     /// All keys listed so far, in order (rule 3).
     pub(crate) fn sorted(&self, arena: &Arena) -> vellum_sync::Arc<Sorted> {
         self.sorted_merging(arena, SHORT_RUN)

@@ -198,7 +198,7 @@ impl<S: Schema> Store<S> {
         self.registry
             .publish(|view| view.sealed_into(next, last, position));
         drop(closed);
-        self.backlog.add();
+        self.backlog.add(active.bytes_used() as u64);
         self.registry.collect();
         // The merger does it, where there is one.
         if !self.backlog.is_limited() {
@@ -207,12 +207,23 @@ impl<S: Schema> Store<S> {
         Ok(())
     }
 
+    /// The generation that commits enter, looked at.
+    fn with_active<T>(&self, look: impl FnOnce(&Generation) -> T) -> T {
+        let pin = self.registry.pin(Protection::Exactly);
+        let looked = look(self.registry.view(&pin).active());
+        self.registry.unpin(pin);
+        looked
+    }
+
     /// The number of the generation that commits enter.
     pub(crate) fn active_number(&self) -> u64 {
-        let pin = self.registry.pin(Protection::Exactly);
-        let number = self.registry.view(&pin).active().number();
-        self.registry.unpin(pin);
-        number
+        self.with_active(Generation::number)
+    }
+
+    /// Bytes in the generation that commits enter.
+    #[must_use]
+    pub fn active_bytes(&self) -> u64 {
+        self.with_active(|active| active.bytes_used() as u64)
     }
 
     /// Seals the active generation, whatever it holds.

@@ -16,6 +16,7 @@ use super::durable::{Part, is_refusal, write_cached, write_durably};
 use super::handle::{FileId, open_file};
 use super::reserve;
 use crate::aligned::{check_blocks, end_of};
+use crate::raw::begin_write_back;
 use crate::{BLOCK_BYTES, File, OpenMode, ReadAt};
 
 /// A regular file, opened.
@@ -140,6 +141,23 @@ impl File for DirFile {
         end_of(offset, bytes.len())?;
         self.check_writable()?;
         write_cached(self.plain.as_fd(), &bytes, offset)
+    }
+
+    /// What is written in batches is synced later, and much of it at once would stop everybody else's syncs
+    /// for as long as that takes: so the disk gets it soon.
+    fn write_many(&self, writes: &[(&[u8], u64)]) -> io::Result<()> {
+        for (bytes, offset) in writes {
+            self.write_at(bytes, *offset)?;
+        }
+        let start = writes.iter().map(|(_, offset)| *offset).min();
+        let end = writes
+            .iter()
+            .map(|(bytes, offset)| offset + bytes.len() as u64)
+            .max();
+        if let (Some(start), Some(end)) = (start, end) {
+            begin_write_back(self.plain.as_fd(), start..end);
+        }
+        Ok(())
     }
 
     fn write_durable(&self, bytes: &[u8], offset: u64) -> io::Result<()> {

@@ -32,7 +32,7 @@ pub(super) fn adopt(handle: &Arc<Handle>, loaded: Loaded) -> Result<Timestamp> {
     let base = with_tree(&shared.store.base(), loaded)?;
     // Generations that wait for their merge go on waiting.
     turn.rebase(base, 0);
-    shared.merger.write_in(&turn)?;
+    shared.merger.write()?;
     let committed = schema::finish_load(handle, table)?;
     committed.ok_or_else(|| {
         let what = "the catalog lost a table that is being loaded";

@@ -88,10 +88,46 @@ fn only_what_is_settled_is_merged_oldest_first() {
     assert_eq!(read(snapshot(&db).reader(), b"k"), Some(vec![2]));
 }
 
+/// They fill no more than the part of the merge that is done, and what they may be ahead.
+#[test]
+fn committers_keep_pace_with_a_merge() {
+    const CAPACITY: u64 = 128 << 10;
+    const COMMIT: u64 = 4096;
+    let db = store(64 << 10);
+    put(&db, b"first", b"");
+    db.seal_active().unwrap();
+    db.backlog().limit_to(4, CAPACITY);
+    db.backlog().begin(db.active_bytes());
+    let filled = |db: &Db| db.stats().version_bytes as u64;
+    let before = filled(&db);
+    let writer = {
+        let db = Arc::clone(&db);
+        thread::spawn(move || {
+            for round in 0..100u32 {
+                put(&db, &round.to_be_bytes(), &[7; 1000]);
+            }
+        })
+    };
+    for part in 0..6 {
+        db.backlog().progress(part, 8);
+        let done = CAPACITY * part / 8;
+        // It comes as far, and in two thousand looks no further.
+        let mut looks = 0;
+        while looks < 2000 {
+            let now = filled(&db) - before;
+            assert!(now <= done + CAPACITY / 32 + COMMIT, "{part}: {now}");
+            looks += u32::from(now >= done);
+            thread::yield_now();
+        }
+    }
+    merge(&db);
+    writer.join().unwrap();
+}
+
 #[test]
 fn committers_wait_for_a_merge_and_hear_why_there_is_none() {
     let db = store(16 << 10);
-    db.backlog().limit_to(2);
+    db.backlog().limit_to(2, u64::MAX);
     let fill = |db: &Db, rounds: u32| -> Result<(), CommitError> {
         for round in 0..rounds {
             let mut txn = begin(db);
@@ -246,7 +282,7 @@ proptest! {
 fn no_update_is_lost_beside_merges() {
     const ROUNDS: u64 = 400;
     let db = store(64 << 10);
-    db.backlog().limit_to(3);
+    db.backlog().limit_to(3, u64::MAX);
     put(&db, b"sum", &0u64.to_le_bytes());
     let merger = {
         let db = Arc::clone(&db);
