@@ -1,5 +1,5 @@
 //! What Vellum is tested with: a simulated disk, the states that a crash may leave of it, a model
-//! database, and a checker of histories. Everything is decided by seeds; there are no clocks.
+//! database, and checkers of histories. Everything is decided by seeds; there are no clocks.
 //!
 //! | | |
 //! |---|---|
@@ -7,12 +7,14 @@
 //! | [`Trace`], [`Cut`], [`State`] | every state that a crash may leave, at every point of the trace |
 //! | [`Model`] | what Vellum promises, as an ordered map with all its versions |
 //! | [`history`] | whether what many threads saw is snapshot isolation, or serializable |
+//! | [`lists`] | the same of lists that only grow, as if nothing were known of the database |
 //! | [`schedules`] | the schedules of Hermitage |
 
 #![forbid(unsafe_code)]
 
 mod crash;
 pub mod history;
+pub mod lists;
 mod model;
 mod random;
 pub mod schedules;

@@ -23,6 +23,8 @@ pub use check::{Anomaly, Kind, Summary, check};
 pub use recorder::{Recorder, Recording};
 pub use serial::check_serial;
 
+pub use crate::lists::Isolation;
+
 /// One step of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -63,10 +65,14 @@ pub struct Transaction {
     pub began: u64,
     /// When its commit returned, in the same ticks.
     pub ended: u64,
+    /// What it asked for.
+    pub isolation: Isolation,
     /// What it did, in order.
     pub steps: Vec<Step>,
 }
 
+#[cfg(test)]
+mod planted_tests;
 #[cfg(test)]
 mod serial_tests;
 #[cfg(test)]

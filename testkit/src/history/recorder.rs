@@ -8,7 +8,7 @@ use std::sync::Arc;
 use vellum_sync::Mutex;
 use vellum_sync::atomic::{AtomicU64, Ordering};
 
-use super::{Step, Transaction};
+use super::{Isolation, Step, Transaction};
 
 /// Records transactions.
 #[derive(Clone)]
@@ -40,7 +40,8 @@ impl Recorder {
         }
     }
 
-    /// To be called before the engine is asked to begin a transaction.
+    /// To be called before the engine is asked to begin a transaction. It counts as serializable, unless
+    /// [`Recording::in_snapshot_isolation`] says otherwise.
     #[must_use]
     pub fn begin(&self) -> Recording {
         let began = self.tick();
@@ -49,6 +50,7 @@ impl Recorder {
             commit: None,
             began,
             ended: began,
+            isolation: Isolation::Serializable,
             steps: Vec::new(),
         };
         Recording {
@@ -61,6 +63,12 @@ impl Recorder {
     #[must_use]
     pub fn history(&self) -> Vec<Transaction> {
         self.inner.ended.lock().clone()
+    }
+
+    /// The same, taken out.
+    #[must_use]
+    pub fn take(&self) -> Vec<Transaction> {
+        std::mem::take(&mut *self.inner.ended.lock())
     }
 
     fn tick(&self) -> u64 {
@@ -77,6 +85,11 @@ pub struct Recording {
 }
 
 impl Recording {
+    /// The transaction asked for no more than that.
+    pub fn in_snapshot_isolation(&mut self) {
+        self.transaction.isolation = Isolation::Snapshot;
+    }
+
     /// The transaction has begun, with this snapshot.
     pub fn snapshot(&mut self, snapshot: u64) {
         self.transaction.snapshot = snapshot;

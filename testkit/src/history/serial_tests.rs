@@ -59,6 +59,30 @@ fn write_skew() {
     assert_eq!(kinds(&history), [Kind::NotSerial]);
 }
 
+/// Rule 3: a skew of which one asked for no more is not a fault of the other's, if that came first.
+#[test]
+fn reads_in_snapshot_isolation_are_not_replayed() {
+    let of = |isolations: [Isolation; 2]| {
+        let mut one = transaction(1, 2, vec![read("b", "b1"), write("a", "a2")]);
+        let mut other = transaction(
+            1,
+            3,
+            vec![range("a", "b", &[("a", "a1")]), write("b", "b3")],
+        );
+        (one.isolation, other.isolation) = (isolations[0], isolations[1]);
+        kinds(&begin_with(vec![one, other]))
+    };
+    use Isolation::{Serializable, Snapshot};
+    assert_eq!(of([Serializable, Serializable]), [Kind::NotSerial]);
+    assert_eq!(of([Snapshot, Serializable]), [Kind::NotSerial]);
+    assert_eq!(of([Serializable, Snapshot]), []);
+    // What was rolled back saw one moment, whatever it asked for.
+    let mut aborted = transaction(1, 0, vec![read("a", "a2")]);
+    aborted.isolation = Snapshot;
+    let update = transaction(1, 2, vec![write("a", "a2")]);
+    assert_eq!(kinds(&begin_with(vec![update, aborted])), [Kind::NotSerial]);
+}
+
 #[test]
 fn phantoms_of_two_inserters() {
     let history = begin_with(vec![

@@ -41,6 +41,7 @@ pub(super) fn transaction(snapshot: u64, commit: u64, steps: Vec<Step>) -> Trans
         commit,
         began: 0,
         ended: u64::MAX,
+        isolation: Isolation::Serializable,
         steps,
     }
 }
@@ -229,13 +230,22 @@ fn own_writes_and_the_order_of_commits() {
 }
 
 /// Random transactions over the model, several open at once, all recorded.
-fn random_history(seed: u64, mut break_it: impl FnMut(&mut Model, &mut u64)) -> Vec<Transaction> {
+fn random_history(seed: u64, break_it: impl FnMut(&mut Model, &mut u64)) -> Vec<Transaction> {
+    random_history_of(seed, 4, break_it)
+}
+
+/// The same with so many open at once.
+pub(super) fn random_history_of(
+    seed: u64,
+    at_once: usize,
+    mut break_it: impl FnMut(&mut Model, &mut u64),
+) -> Vec<Transaction> {
     let (mut model, mut random) = (Model::new(), Random::new(seed));
     let recorder = Recorder::new();
     let mut open = Vec::new();
     let key = |random: &mut Random| vec![b'k', random.below(8) as u8];
     for number in 0..400u64 {
-        if open.len() < 4 {
+        if open.len() < at_once {
             let recording = recorder.begin();
             let mut snapshot = model.last_commit();
             break_it(&mut model, &mut snapshot);
