@@ -1,5 +1,7 @@
 //! The command line. README and CONTRIBUTING name these commands; `tidy` checks that they exist.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 
 /// Development commands of the Vellum workspace.
@@ -22,6 +24,8 @@ pub enum Command {
     Teeth(TeethOptions),
     /// Reopen the states that a crash may leave, and kill real processes.
     Crash(CrashOptions),
+    /// Check what random transactions saw, on real threads and across crashes.
+    Histories(HistoryOptions),
     /// Check style, layering, links and the mutants' headers.
     Tidy(TidyOptions),
     /// Check the dependencies' licences, sources and required Rust versions.
@@ -75,6 +79,19 @@ pub struct CrashOptions {
     /// Many more states.
     #[arg(long)]
     pub long: bool,
+}
+
+/// Options of `histories`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct HistoryOptions {
+    /// Run only tests whose `package::binary` name contains this.
+    pub filter: Option<String>,
+    /// Many more transactions.
+    #[arg(long)]
+    pub long: bool,
+    /// Write a history of lists to this file, in the format of Elle, and run no more than that takes.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["filter", "long"])]
+    pub elle: Option<PathBuf>,
 }
 
 /// Options of `tidy`.

@@ -1,4 +1,4 @@
-//! Figures in the output of tests: cargo's summaries and the crash sweeps' own lines.
+//! Figures in the output of tests: cargo's summaries and the sweeps' own lines.
 
 /// Tests that passed and failed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,20 +38,33 @@ impl std::fmt::Display for Tally {
     }
 }
 
-/// What a crash test has reopened, and what it found wrong.
+/// What a test has looked at, and what it found wrong.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct CrashFigures {
-    /// States reopened.
-    pub states: u64,
+pub struct Counted {
+    /// States, transactions.
+    pub counted: u64,
     /// Broken promises among them.
     pub violations: u64,
 }
 
-impl CrashFigures {
+impl Counted {
     /// Adds other figures.
     pub fn add(&mut self, other: Self) {
-        self.states += other.states;
+        self.counted += other.counted;
         self.violations += other.violations;
+    }
+
+    /// The figures of one line that contains `word: N nouns, M violations`, if it does.
+    ///
+    /// The test harness may have printed the test's name in front of it.
+    #[must_use]
+    pub fn parse(line: &str, word: &str, noun: &str) -> Option<Self> {
+        let (_, rest) = line.split_once(&format!("{word}: "))?;
+        let counted = number_before(rest, &format!(" {noun},"))?;
+        Some(Self {
+            counted,
+            violations: number_before(rest, " violations")?,
+        })
     }
 }
 
@@ -62,19 +75,6 @@ pub fn test_result(line: &str) -> Option<Tally> {
     Some(Tally {
         passed: number_before(rest, " passed")?,
         failed: number_before(rest, " failed")?,
-    })
-}
-
-/// The figures of one line that contains `crash: N states, M violations`, if it does.
-///
-/// The test harness may have printed the test's name in front of it.
-#[must_use]
-pub fn crash_figures(line: &str) -> Option<CrashFigures> {
-    let (_, rest) = line.split_once("crash: ")?;
-    let states = number_before(rest, " states,")?;
-    Some(CrashFigures {
-        states,
-        violations: number_before(rest, " violations")?,
     })
 }
 
@@ -111,18 +111,22 @@ mod tests {
     }
 
     #[test]
-    fn crash_lines_are_read_behind_a_test_name() {
-        let expected = Some(CrashFigures {
-            states: 20123,
+    fn counts_are_read_behind_a_test_name() {
+        let expected = Some(Counted {
+            counted: 20123,
             violations: 2,
         });
-        assert_eq!(crash_figures("crash: 20123 states, 2 violations"), expected);
+        let crash = |line| Counted::parse(line, "crash", "states");
+        assert_eq!(crash("crash: 20123 states, 2 violations"), expected);
         assert_eq!(
-            crash_figures("test sweep ... crash: 20123 states, 2 violations"),
+            crash("test sweep ... crash: 20123 states, 2 violations"),
             expected
         );
-        assert_eq!(crash_figures("crash: many states, 0 violations"), None);
-        assert_eq!(crash_figures("20123 states, 2 violations"), None);
+        assert_eq!(crash("crash: many states, 0 violations"), None);
+        assert_eq!(crash("20123 states, 2 violations"), None);
+        let line = "histories: 20123 transactions, 2 violations";
+        assert_eq!(Counted::parse(line, "histories", "transactions"), expected);
+        assert_eq!(crash(line), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use clap::Parser;
 use xtask::cli::{Cli, Command};
 use xtask::error::Result;
 use xtask::layout::Layout;
-use xtask::{ci, crash, licences, models, teeth, test, tidy};
+use xtask::{ci, crash, histories, licences, models, teeth, test, tidy};
 
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
@@ -26,6 +26,7 @@ fn run(command: Command) -> Result<bool> {
         Command::Models(options) => models::run(&layout, &options),
         Command::Teeth(options) => teeth::run(&layout, &options),
         Command::Crash(options) => crash::run(&layout, &options),
+        Command::Histories(options) => histories::run(&layout, &options),
         Command::Tidy(_) => tidy::run(&layout),
         Command::Licences => licences::run(&layout),
         Command::Ci(options) => ci::run(&layout, &options),

@@ -22,6 +22,8 @@ pub enum Mode {
     Shuttle,
     /// As users build it, optimised with assertions: crash sweeps.
     Crash,
+    /// The same build: histories of random transactions.
+    History,
 }
 
 /// How far a run goes.
@@ -45,7 +47,13 @@ impl Effort {
 
 impl Mode {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Std, Self::Loom, Self::Shuttle, Self::Crash];
+    pub const ALL: [Self; 5] = [
+        Self::Std,
+        Self::Loom,
+        Self::Shuttle,
+        Self::Crash,
+        Self::History,
+    ];
 
     /// The mode that a mutant's header names.
     #[must_use]
@@ -61,6 +69,7 @@ impl Mode {
             Self::Loom => "loom",
             Self::Shuttle => "shuttle",
             Self::Crash => "crash",
+            Self::History => "history",
         }
     }
 
@@ -70,7 +79,7 @@ impl Mode {
         match self {
             Self::Loom => Some("vellum_loom"),
             Self::Shuttle => Some("vellum_shuttle"),
-            Self::Std | Self::Crash => None,
+            Self::Std | Self::Crash | Self::History => None,
         }
     }
 
@@ -78,7 +87,7 @@ impl Mode {
     #[must_use]
     pub fn target(self, target: &Path) -> PathBuf {
         match self {
-            Self::Std | Self::Crash => target.to_path_buf(),
+            Self::Std | Self::Crash | Self::History => target.to_path_buf(),
             Self::Loom | Self::Shuttle => target.join("model").join(self.name()),
         }
     }
@@ -118,13 +127,15 @@ impl Mode {
                     Effort::Long => "200000",
                 },
             )],
-            Self::Std => {
-                let history = if long { "1000000" } else { "24000" };
-                vec![
-                    ("PROPTEST_CASES", if long { "4096" } else { "256" }),
-                    ("VELLUM_HISTORY_TRANSACTIONS", history),
-                ]
-            }
+            Self::History => vec![(
+                "VELLUM_HISTORY_TRANSACTIONS",
+                match effort {
+                    Effort::Brief => "60000",
+                    Effort::Bounded => "1000000",
+                    Effort::Long => "10000000",
+                },
+            )],
+            Self::Std => vec![("PROPTEST_CASES", if long { "4096" } else { "256" })],
         }
     }
 
@@ -136,7 +147,7 @@ impl Mode {
             (Self::Std, Effort::Bounded) => 8,
             (Self::Loom, Effort::Bounded) => 3,
             (Self::Shuttle, Effort::Bounded) => 4,
-            (Self::Crash, Effort::Bounded) => 10,
+            (Self::Crash | Self::History, Effort::Bounded) => 10,
             (_, Effort::Long) => 180,
         };
         Duration::from_secs(minutes * 60)
@@ -195,6 +206,7 @@ mod tests {
     fn the_ordinary_build_gets_no_flags() {
         assert_eq!(arguments(Mode::Std), (Vec::new(), None));
         assert_eq!(arguments(Mode::Crash).1, None);
+        assert_eq!(arguments(Mode::History), arguments(Mode::Crash));
     }
 
     #[test]
@@ -209,8 +221,10 @@ mod tests {
     #[test]
     fn more_effort_means_more_states_and_more_time() {
         let efforts = [Effort::Brief, Effort::Bounded, Effort::Long];
-        let states = efforts.map(|effort| Mode::Crash.bounds(effort)[0].1.parse::<u64>().unwrap());
-        assert!(states.is_sorted_by(|a, b| a < b));
-        assert!(efforts.map(|effort| Mode::Crash.limit(effort)).is_sorted());
+        for mode in [Mode::Crash, Mode::History] {
+            let bounds = efforts.map(|effort| mode.bounds(effort)[0].1.parse::<u64>().unwrap());
+            assert!(bounds.is_sorted_by(|a, b| a < b));
+            assert!(efforts.map(|effort| mode.limit(effort)).is_sorted());
+        }
     }
 }

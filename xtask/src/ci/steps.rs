@@ -82,6 +82,7 @@ pub(super) fn all() -> Vec<Step> {
         Step::new("test", vec![xtask("test")]),
         Step::new("teeth", vec![xtask("teeth")]),
         Step::new("crash", vec![xtask("crash")]),
+        Step::new("histories", vec![xtask("histories")]),
         Step::new(
             "demo",
             vec![cargo("run --release --locked -p vellum-cli -- demo")],

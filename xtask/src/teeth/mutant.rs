@@ -8,7 +8,7 @@
 //! +++ b/txn/src/chain.rs
 //! ```
 //!
-//! `mode` is `loom`, `shuttle`, `std` or `crash`; `test` is a package, a test file of it (or `-` for
+//! `mode` is `loom`, `shuttle`, `std`, `crash` or `history`; `test` is a package, a test file of it (or `-` for
 //! its unit tests) and a part of the test's name.
 
 use crate::binaries::Targets;

@@ -238,10 +238,10 @@ fn judge_baseline(ended: &Ended) -> Baseline {
     Err(Unfit::new(why, &ended.output))
 }
 
-/// How many tests run at a time. Crash sweeps have the disk for themselves.
+/// How many tests run at a time. Crash sweeps have the disk for themselves, histories the threads.
 fn width_of(mode: Mode) -> usize {
     match mode {
-        Mode::Crash => 1,
+        Mode::Crash | Mode::History => 1,
         _ => thread::available_parallelism().map_or(2, std::num::NonZero::get),
     }
 }

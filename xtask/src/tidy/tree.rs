@@ -91,7 +91,7 @@ impl Tree {
     pub(super) fn packages(&self) -> BTreeMap<String, String> {
         let manifests = self.texts().filter_map(|(name, text)| {
             let folder = name.strip_suffix("/Cargo.toml")?;
-            Some((crate::crash::package_name(text)?, folder.to_owned()))
+            Some((crate::sweep::package_name(text)?, folder.to_owned()))
         });
         manifests.collect()
     }

@@ -5,6 +5,8 @@ mod crash;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod histories;
+#[cfg(test)]
 mod models;
 #[cfg(test)]
 mod teeth;
