@@ -99,8 +99,8 @@ fn plants() -> Vec<Plant> {
             vec![range("b", "c", &[("b", "b1")]), write("aa", "n")],
         ],
         [
-            vec![read("c", ""), write("d", "d2")],
-            vec![range("c", "e", &[]), write("c", "c3")],
+            vec![range("c", "e", &[]), write("d", "d2")],
+            vec![read("d", ""), write("c", "c3")],
         ],
     ];
     for [one, other] in skews {

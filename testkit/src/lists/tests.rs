@@ -358,6 +358,28 @@ fn real_time_needs_few_edges_and_loses_none() {
 }
 
 #[test]
+fn a_cycle_is_named_wherever_it_begins() {
+    use graph::kinds::{PROCESS, REAL_TIME, RW, WR, WW};
+    let cycles: [(&[u8], Class, Order); 9] = [
+        (&[WW, WW], G0, Free),
+        (&[WW, PROCESS], G0, Process),
+        (&[WW, WR, REAL_TIME], G1c, RealTime),
+        (&[RW, WR], GSingle, Free),
+        (&[RW, PROCESS, REAL_TIME], GSingle, RealTime),
+        (&[RW, WR, RW, WW], GNonadjacent, Free),
+        (&[RW, RW], G2Item, Free),
+        (&[RW, WR, RW], G2Item, Free),
+        (&[RW, RW, PROCESS, WW], G2Item, Process),
+    ];
+    for (edges, class, order) in cycles {
+        for first in 0..edges.len() {
+            let turned = [&edges[first..], &edges[..first]].concat();
+            assert_eq!(cycles::classify(&turned), (class, order), "{turned:?}");
+        }
+    }
+}
+
+#[test]
 fn a_report_shows_the_cycle_its_reasons_and_the_transactions() {
     let (_, history) = &smallest_cycles()[2];
     let anomalies = check(history, RealTime).unwrap_err();
