@@ -88,15 +88,17 @@ fn work(
     }
 }
 
-/// A history of some `count` transactions.
-fn history(round: u64, mix: Mix, count: u64) -> Recorded {
+/// A history of some `count` transactions, and how many merges went on meanwhile.
+fn history(round: u64, mix: Mix, count: u64) -> (Recorded, u64) {
     let directory = tempfile::tempdir().unwrap();
     let open = || match round % 2 {
         0 => options().open(directory.path().join("lists.vellum")),
         _ => options().in_memory(),
     };
-    let books = Books::new(Workload::new(8 + 24 * (round as u32 % 3), 48), None);
+    let lists = 8 + 24 * (round as u32 / 3 % 3);
+    let books = Books::new(Workload::new(lists, 48), None);
     let mut db = open().unwrap();
+    let mut merges = 0;
     for phase in 0..PHASES {
         let table = db.table("lists").unwrap();
         let workers: Vec<_> = (0..THREADS)
@@ -113,6 +115,7 @@ fn history(round: u64, mix: Mix, count: u64) -> Recorded {
         workers
             .into_iter()
             .for_each(|worker| worker.join().unwrap());
+        merges += db.stats().unwrap().pages.merges;
         if round.is_multiple_of(2) {
             db.close().unwrap();
             db = open().unwrap();
@@ -120,19 +123,20 @@ fn history(round: u64, mix: Mix, count: u64) -> Recorded {
     }
     let table = db.table("lists").unwrap();
     books.read_all(&db, &table, THREADS);
-    books.recorder.take()
+    (books.recorder.take(), merges)
 }
 
 #[test]
 fn lists_are_as_their_isolation_promises() {
-    let mut tally = Tally::of(2);
+    let (mut tally, mut merges) = (Tally::of(2), 0);
     let elle = std::env::var_os("VELLUM_HISTORY_ELLE");
     for round in 0.. {
         if !tally.goes_on() {
             break;
         }
         let mix = [Mix::Serializable, Mix::Snapshot, Mix::Both][round as usize % 3];
-        let recorded = history(round, mix, tally.left().min(ROUND));
+        let (recorded, merged) = history(round, mix, tally.left().min(ROUND));
+        merges += merged;
         if let Some(path) = elle.as_ref().filter(|_| round == 0) {
             let mut file = BufWriter::new(File::create(path).unwrap());
             write_edn(&recorded.told, &mut file).unwrap();
@@ -146,5 +150,11 @@ fn lists_are_as_their_isolation_promises() {
             }
         }
     }
+    println!("beside {merges} merges");
+    // Of a handful of transactions nothing needs to be merged.
+    assert!(
+        merges > 0 || tally.is_below(8_000),
+        "nothing was merged meanwhile"
+    );
     tally.end();
 }

@@ -39,6 +39,11 @@ impl Tally {
         self.wanted.saturating_sub(self.transactions)
     }
 
+    /// Whether there were fewer than so many.
+    pub(crate) fn is_below(&self, transactions: u64) -> bool {
+        self.transactions < transactions
+    }
+
     /// A history was checked.
     pub(crate) fn add(&mut self, transactions: usize, committed: usize) {
         self.transactions += transactions as u64;
