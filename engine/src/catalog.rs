@@ -21,13 +21,15 @@
 //!    writes to it, and its name is another's to use where this process does not know of the load, which
 //!    then comes to nothing. With the end of the load it is live from that commit on.
 
+mod entry;
 mod loads;
+mod saving;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use vellum_base::{IndexId, TableId, Timestamp};
-use vellum_pages::tree::{Born, Root};
+use vellum_pages::tree::Born;
 use vellum_txn::{Column, Schema};
 
 use crate::argument::InvalidArgument;
@@ -35,9 +37,10 @@ use crate::change::Change;
 use crate::error::{Error, Result};
 use crate::index::{IndexEntry, Plugins};
 use crate::paged::Paged;
-use crate::saved::{Saved, SavedIndex, SavedTable};
 use crate::table::{Origin, Table};
 use crate::table_options::TableOptions;
+
+use entry::TableEntry;
 
 /// Where everything live is, and nothing that was dropped.
 const LAST: Timestamp = Timestamp(Timestamp::MAX.0 - 1);
@@ -69,24 +72,6 @@ impl From<&'static str> for ChangeError {
     fn from(what: &'static str) -> Self {
         Self::Broken(what)
     }
-}
-
-/// A table, live or not quite gone (rule 3).
-#[derive(Clone, Debug)]
-pub(crate) struct TableEntry {
-    pub(crate) name: Arc<str>,
-    created_at: Timestamp,
-    dropped_at: Timestamp,
-    /// Rule 7.
-    is_loading: bool,
-    /// The very commit that made it, once that is known.
-    born: Born,
-    options: TableOptions,
-    indexes: Arc<[IndexEntry]>,
-    /// Rule 6.
-    building: Vec<Arc<Column>>,
-    /// Those of the live indexes, and those being built (rule 4).
-    columns: Arc<[Arc<Column>]>,
 }
 
 impl Catalog {
@@ -262,79 +247,6 @@ impl Catalog {
     /// Number of the last checkpoint of which the log that was replayed tells; zero: of none.
     pub(crate) fn noted_checkpoint(&self) -> u64 {
         self.noted
-    }
-
-    /// What a checkpoint keeps (rule 5), with the roots of the tables' trees.
-    pub(crate) fn save(&self, root: impl Fn(TableId) -> Root) -> Saved {
-        self.save_those(LAST, root, |entry| entry.is_at(LAST) || entry.is_loading)
-    }
-
-    /// [`Catalog::save`] of what a snapshot at `at` sees.
-    pub(crate) fn save_at(&self, at: Timestamp, root: impl Fn(TableId) -> Root) -> Saved {
-        self.save_those(at, root, |entry| entry.is_at(at))
-    }
-
-    fn save_those(
-        &self,
-        at: Timestamp,
-        root: impl Fn(TableId) -> Root,
-        is_there: impl Fn(&TableEntry) -> bool,
-    ) -> Saved {
-        let saved = (0..).map(TableId).zip(&self.tables);
-        let saved = saved.map(|(id, entry)| {
-            is_there(entry).then(|| SavedTable {
-                name: entry.name.to_string(),
-                is_loading: entry.is_loading,
-                created_at: entry.made_at(),
-                options: entry.options,
-                root: root(id),
-                indexes: entry.save_indexes(at),
-            })
-        });
-        Saved {
-            tables: saved.collect(),
-            next_index: self.next_index,
-        }
-    }
-
-    /// The catalog that a checkpoint kept; its indexes have no rows yet.
-    pub(crate) fn restore(mut self, saved: &Saved) -> Result<Self, &'static str> {
-        for table in &saved.tables {
-            let id = TableId(self.tables.len() as u32);
-            let Some(table) = table else {
-                let mut gone = TableEntry::new("a dropped table".into(), Timestamp::ZERO);
-                gone.dropped_at = Timestamp::ZERO;
-                self.tables.push(gone);
-                continue;
-            };
-            let name: Arc<str> = table.name.as_str().into();
-            if table.is_loading {
-                self.tables.push(TableEntry::loading(name, table.options));
-                continue;
-            }
-            if self.names.insert(name.clone(), id).is_some() {
-                return Err("two tables have the same name");
-            }
-            let mut entry = TableEntry::new(name, table.created_at);
-            entry.born = Born::at(table.created_at);
-            entry.options = table.options;
-            let indexes = table.indexes.iter().map(|index| {
-                let definition = index.definition.clone();
-                IndexEntry::of_log(index.id, definition, &self.plugins).made_at(index.created_at)
-            });
-            entry.indexes = indexes.collect();
-            if table
-                .indexes
-                .iter()
-                .any(|index| index.id.0 >= saved.next_index)
-            {
-                return Err("an index has a number that was never handed out");
-            }
-            entry.feed();
-            self.tables.push(entry);
-        }
-        self.next_index = saved.next_index;
-        Ok(self)
     }
 
     /// The live indexes, with their tables.
@@ -529,59 +441,6 @@ impl Catalog {
     }
 }
 
-impl TableEntry {
-    fn save_indexes(&self, at: Timestamp) -> Vec<SavedIndex> {
-        let live = self.indexes.iter().filter(|index| index.is_at(at));
-        live.map(|index| SavedIndex {
-            id: index.id,
-            created_at: index.created_at,
-            definition: (*index.definition).clone(),
-        })
-        .collect()
-    }
-
-    fn new(name: Arc<str>, created_at: Timestamp) -> Self {
-        Self {
-            name,
-            created_at,
-            dropped_at: Timestamp::MAX,
-            is_loading: false,
-            born: Born::default(),
-            options: TableOptions::new(),
-            indexes: Arc::default(),
-            building: Vec::new(),
-            columns: Arc::default(),
-        }
-    }
-
-    /// When it was made, as exactly as is known; zero: not yet.
-    fn made_at(&self) -> Timestamp {
-        match self.is_loading {
-            true => Timestamp::ZERO,
-            false => self.born.get().unwrap_or(self.created_at),
-        }
-    }
-
-    #[inline]
-    fn is_at(&self, at: Timestamp) -> bool {
-        self.created_at <= at && at < self.dropped_at
-    }
-
-    fn is_live(&self) -> bool {
-        self.dropped_at == Timestamp::MAX && !self.is_loading
-    }
-
-    fn feed(&mut self) {
-        let live = self.indexes.iter().filter(|index| index.is_live());
-        let live = live.map(|index| index.column.clone());
-        self.columns = live.chain(self.building.iter().cloned()).collect();
-    }
-
-    fn stop_building(&mut self, column: &Arc<Column>) {
-        self.building.retain(|one| !Arc::ptr_eq(one, column));
-    }
-}
-
 impl Schema for Catalog {
     type Base = Paged;
 
@@ -604,108 +463,4 @@ impl Schema for Catalog {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn empty() -> Catalog {
-        let origin = Arc::new(Origin {
-            path: "test".into(),
-        });
-        Catalog::new(origin, Arc::new(Plugins::new(Vec::new())))
-    }
-
-    fn apply(
-        catalog: &Catalog,
-        change: Change,
-        at: u64,
-        settled: u64,
-    ) -> Result<Catalog, ChangeError> {
-        catalog.apply(change, Timestamp(at), Timestamp(settled), |_, _| Ok(()))
-    }
-
-    fn create(catalog: &Catalog, name: &str, at: u64) -> Catalog {
-        let change = Change::CreateTable {
-            table: catalog.next_table(),
-            name: name.into(),
-            options: TableOptions::new(),
-        };
-        apply(catalog, change, at, 0).unwrap()
-    }
-
-    #[test]
-    fn a_dropped_table_stays_for_snapshots_before_its_dropping_is_settled() {
-        let made = create(&empty(), "t", 10);
-        let (table, _) = made.find("t").unwrap();
-        let drop = Change::DropTable { table: table.id() };
-        let dropped = apply(&made, drop, 20, 10).unwrap();
-        assert!(dropped.find("t").is_none());
-        assert!(!dropped.is_open(table.id()));
-        assert!(matches!(
-            dropped.check(&table, Timestamp(9)),
-            Err(Error::NotInSnapshot { .. })
-        ));
-        assert!(dropped.check(&table, Timestamp(10)).is_ok());
-        assert!(dropped.check(&table, Timestamp(19)).is_ok());
-        assert!(matches!(
-            dropped.check(&table, Timestamp(20)),
-            Err(Error::TableDropped { .. })
-        ));
-    }
-
-    #[test]
-    fn numbers_are_not_used_twice_after_pruning() {
-        let made = create(&empty(), "t", 10);
-        let (old, _) = made.find("t").unwrap();
-        let drop = Change::DropTable { table: old.id() };
-        let dropped = apply(&made, drop, 20, 10).unwrap();
-        let change = Change::CreateTable {
-            table: dropped.next_table(),
-            name: "t".into(),
-            options: TableOptions::new(),
-        };
-        let again = apply(&dropped, change, 30, 20).unwrap();
-        let (new, _) = again.find("t").unwrap();
-        assert_ne!(old, new);
-        assert!(matches!(
-            again.check(&old, Timestamp(30)),
-            Err(Error::TableDropped { .. })
-        ));
-        assert!(again.check(&new, Timestamp(30)).is_ok());
-        assert_eq!(again.names_at(Timestamp(30)), ["t"]);
-    }
-
-    #[test]
-    fn changes_from_a_damaged_log_are_refused() {
-        let made = create(&empty(), "t", 10);
-        let wrong = [
-            Change::CreateTable {
-                table: TableId(0),
-                name: "u".into(),
-                options: TableOptions::new(),
-            },
-            Change::CreateTable {
-                table: TableId(7),
-                name: "u".into(),
-                options: TableOptions::new(),
-            },
-            Change::CreateTable {
-                table: TableId(1),
-                name: "t".into(),
-                options: TableOptions::new(),
-            },
-            Change::DropTable { table: TableId(1) },
-            Change::FinishLoad { table: TableId(0) },
-            Change::SetOptions {
-                table: TableId(1),
-                options: TableOptions::new(),
-            },
-            Change::DropIndex {
-                index: IndexId(0),
-                table: TableId(0),
-            },
-        ];
-        for change in wrong {
-            assert!(apply(&made, change.clone(), 11, 0).is_err(), "{change:?}");
-        }
-    }
-}
+mod tests;
