@@ -117,6 +117,14 @@ pub enum InvalidArgument {
     /// The commit handle belongs to another database.
     #[error("the commit handle belongs to another database")]
     OtherDatabaseHandle,
+    /// A value that the codec of a typed table cannot encode.
+    #[error("a value for table `{table}` cannot be encoded: {why}")]
+    Encode {
+        /// The table.
+        table: String,
+        /// What the codec said.
+        why: String,
+    },
     /// An option has a value that cannot work.
     #[error("option {option}: {why}")]
     Option {

@@ -39,6 +39,7 @@ use crate::index::{IndexEntry, Plugins};
 use crate::paged::Paged;
 use crate::table::{Origin, Table};
 use crate::table_options::TableOptions;
+use crate::typed::types::Types;
 
 use entry::TableEntry;
 
@@ -143,6 +144,16 @@ impl Catalog {
         let mut names: Vec<_> = entries.map(|entry| entry.name.to_string()).collect();
         names.sort_unstable();
         names
+    }
+
+    /// The name of a table that this catalog has.
+    pub(crate) fn name(&self, table: TableId) -> &str {
+        self.entry(table).map_or("", |entry| &entry.name)
+    }
+
+    /// The types that a table remembers.
+    pub(crate) fn types(&self, table: TableId) -> Option<&Arc<Types>> {
+        self.entry(table)?.types.as_ref()
     }
 
     /// The table's name, for messages.
@@ -288,6 +299,7 @@ impl Catalog {
             } => next.begin_load(table, &name, options)?,
             Change::FinishLoad { table } => next.finish_load(table, at)?,
             Change::SetOptions { table, options } => next.live(table)?.options = options,
+            Change::SetTypes { table, types } => next.set_types(table, types)?,
             Change::DropTable { table } => next.drop_table(table, at)?,
             Change::CreateIndex {
                 index,
@@ -360,6 +372,17 @@ impl Catalog {
             return Err("a table's number is out of order");
         }
         Ok(())
+    }
+
+    fn set_types(&mut self, table: TableId, types: Arc<Types>) -> Result<(), &'static str> {
+        let entry = self.live(table)?;
+        match &entry.types {
+            Some(set) if *set != types => Err("a table's types are changed"),
+            _ => {
+                entry.types = Some(types);
+                Ok(())
+            }
+        }
     }
 
     fn drop_table(&mut self, table: TableId, at: Timestamp) -> Result<(), &'static str> {

@@ -13,9 +13,10 @@
 //! 6 begin load    := table name options
 //! 7 finish load   := table
 //! 8 options       := table options
+//! 9 types         := table key value
 //! ```
 //!
-//! `kind` names the plugin. Metrics: 0 L2, 1 cosine, 2 inner product. Elements: 0 f32. A change
+//! The types of 9 are the names of codecs (`typed::types`). `kind` names the plugin. Metrics: 0 L2, 1 cosine, 2 inner product. Elements: 0 f32. A change
 //! says nothing of when: it takes the timestamp of its commit. 5 changes nothing: it says that a
 //! checkpoint of the pages is durable, so that an older one is told from it. 6 uses a number up; the table
 //! is there from 7 on ([`crate::load`]).
@@ -25,6 +26,8 @@
 //!    bytes left over are damage.
 //! 2. Names and dimensions are held to the same limits as at the public interface.
 
+use std::sync::Arc;
+
 use vellum_base::{
     DecodeError, Decoder, IndexId, NAME_BYTES_MAX, TableId, VECTOR_DIMENSION_MAX, put_bytes,
     put_u8, put_varint,
@@ -32,6 +35,7 @@ use vellum_base::{
 use vellum_index::{ElementType, IndexSpec, Metric};
 
 use crate::table_options::TableOptions;
+use crate::typed::types::Types;
 
 const CREATE_TABLE: u8 = 1;
 const DROP_TABLE: u8 = 2;
@@ -41,6 +45,7 @@ const CHECKPOINT: u8 = 5;
 const BEGIN_LOAD: u8 = 6;
 const FINISH_LOAD: u8 = 7;
 const SET_OPTIONS: u8 = 8;
+const SET_TYPES: u8 = 9;
 
 /// One change of the catalog.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +84,11 @@ pub(crate) enum Change {
     SetOptions {
         table: TableId,
         options: TableOptions,
+    },
+    /// What its keys and values are from now on, since nobody said so before.
+    SetTypes {
+        table: TableId,
+        types: Arc<Types>,
     },
 }
 
@@ -141,6 +151,11 @@ impl Change {
                 put_varint(&mut out, u64::from(table.0));
                 options.encode(&mut out);
             }
+            Self::SetTypes { table, types } => {
+                put_u8(&mut out, SET_TYPES);
+                put_varint(&mut out, u64::from(table.0));
+                types.encode(&mut out);
+            }
         }
         out
     }
@@ -193,6 +208,10 @@ impl Change {
             SET_OPTIONS => Self::SetOptions {
                 table: TableId(number(&mut input, "table number")?),
                 options: TableOptions::decode(&mut input)?,
+            },
+            SET_TYPES => Self::SetTypes {
+                table: TableId(number(&mut input, "table number")?),
+                types: Arc::new(Types::decode(&mut input)?),
             },
             _ => return Err(unknown),
         };
@@ -331,6 +350,13 @@ mod tests {
             Change::SetOptions {
                 table: TableId(1),
                 options: TableOptions::new().compressed(true),
+            },
+            Change::SetTypes {
+                table: TableId(1),
+                types: Arc::new(Types {
+                    key: "(str, u64)".into(),
+                    value: "postcard".into(),
+                }),
             },
         ]
     }

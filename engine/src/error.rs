@@ -156,6 +156,30 @@ pub enum Error {
         found: Option<Timestamp>,
     },
 
+    /// The table remembers other types than those that it was asked for with. Fix the call: name its
+    /// own, take it as a raw table, or make another one.
+    #[error("table `{table}` holds {stored}, not {asked}")]
+    TypeMismatch {
+        /// The table.
+        table: String,
+        /// The codecs' names that it remembers.
+        stored: String,
+        /// Those that were asked for.
+        asked: String,
+    },
+
+    /// A record's bytes are not of the table's types: they were written to the raw table, or by another
+    /// version of the types. Fix the call: read the record raw, and write it anew.
+    #[error("the record of key {key} of table `{table}` is not of its types: {why}")]
+    Decode {
+        /// The table.
+        table: String,
+        /// The key, as it is stored.
+        key: QuotedKey,
+        /// What the codec said.
+        why: String,
+    },
+
     /// The disk is full. Free space; the commit was not made, what was committed is safe.
     #[error("the disk is full: {0}")]
     DiskFull(String),
@@ -295,6 +319,8 @@ impl Error {
             | Self::UnknownIndex { .. }
             | Self::IndexExists { .. }
             | Self::VersionMismatch { .. }
+            | Self::TypeMismatch { .. }
+            | Self::Decode { .. }
             | Self::ReadOnly => Remedy::FixTheCall,
             Self::DiskFull(_) => Remedy::FreeSpace,
             Self::OutOfMemory(_) => Remedy::FreeMemory,

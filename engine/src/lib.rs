@@ -12,6 +12,7 @@
 //! | [`Transaction`], [`CommitHandle`], [`Durability`], [`Isolation`] | writing |
 //! | [`BulkLoad`] | a whole table at once |
 //! | [`Table`], [`TableOptions`], [`Record`], [`Key`], [`Value`] | what is stored |
+//! | [`TypedTable`], [`Codec`] | keys and values with types |
 //! | [`Search`], [`Exact`], [`Metric`] | vectors |
 //! | [`VerifyReport`] | whether what is on the disk is whole |
 //! | [`Error`], [`Remedy`] | what can go wrong, and what to do |
@@ -53,6 +54,7 @@ mod table;
 mod table_options;
 mod transact;
 mod transaction;
+mod typed;
 mod vacuum;
 mod verify;
 
@@ -75,6 +77,14 @@ pub use stats::{LogStats, PageStats, Stats};
 pub use table::Table;
 pub use table_options::TableOptions;
 pub use transaction::Transaction;
+#[cfg(feature = "zerocopy")]
+pub use typed::Plain;
+#[cfg(feature = "serde")]
+pub use typed::Postcard;
+pub use typed::{
+    Codec, CodecError, EncodeBuffer, KeyCodec, Prefix, Readable, TypedEntry, TypedRange,
+    TypedTable, TypedValue,
+};
 pub use vacuum::VacuumReport;
 pub use vellum_base::{
     Corruption, KEY_BYTES_MAX, NAME_BYTES_MAX, Timestamp, VALUE_BYTES_MAX, VECTOR_DIMENSION_MAX,

@@ -46,7 +46,7 @@ impl ReadTransaction {
     }
 
     #[inline]
-    fn reading(&self) -> Reading<'_> {
+    pub(crate) fn reading(&self) -> Reading<'_> {
         Reading::of_snapshot(self.snapshot.reader())
     }
 

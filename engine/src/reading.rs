@@ -70,6 +70,11 @@ impl<'t> Reading<'t> {
         self.own
     }
 
+    /// The table's name, for messages.
+    pub(crate) fn name_of(self, table: TableId) -> &'t str {
+        self.reader.schema().name(table)
+    }
+
     #[inline]
     pub(crate) fn check(self, table: &Table) -> Result<TableId> {
         self.reader.schema().check(table, self.reader.at())

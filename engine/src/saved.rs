@@ -6,16 +6,21 @@
 //!    being loaded is, since its root may be there already ([`crate::load`]).
 //! 3. What is read back is held to the same limits as at the public interface.
 
+use std::sync::Arc;
+
 use vellum_base::{DecodeError, Decoder, IndexId, TableId, Timestamp, put_u8, put_varint};
 use vellum_pages::PageRef;
 use vellum_pages::tree::Root;
 
 use crate::change::{Definition, text};
 use crate::table_options::TableOptions;
+use crate::typed::types::Types;
 
 const DROPPED: u8 = 0;
 const LIVE: u8 = 1;
 const LOADING: u8 = 2;
+/// Live, and its types are known.
+const TYPED: u8 = 3;
 
 /// Pages of a tree lie on no more levels; see `vellum_pages::tree`.
 const LEVELS_MAX: u64 = 32;
@@ -28,6 +33,8 @@ pub(crate) struct SavedTable {
     /// Of one that is being loaded, zero.
     pub(crate) created_at: Timestamp,
     pub(crate) options: TableOptions,
+    /// None of one that is being loaded.
+    pub(crate) types: Option<Arc<Types>>,
     pub(crate) root: Root,
     pub(crate) indexes: Vec<SavedIndex>,
 }
@@ -57,7 +64,7 @@ impl Saved {
             match table {
                 None => put_u8(&mut out, DROPPED),
                 Some(table) => {
-                    put_u8(&mut out, if table.is_loading { LOADING } else { LIVE });
+                    put_u8(&mut out, table.state());
                     table.encode(&mut out);
                 }
             }
@@ -82,7 +89,7 @@ impl Saved {
             let wrong = input.error("state of a table");
             let table = match input.u8("state of a table")? {
                 DROPPED => None,
-                state @ (LIVE | LOADING) => Some(SavedTable::decode(&mut input, state == LOADING)?),
+                state @ LIVE..=TYPED => Some(SavedTable::decode(&mut input, state)?),
                 _ => return Err(wrong),
             };
             saved.tables.push(table);
@@ -112,6 +119,14 @@ impl Saved {
 }
 
 impl SavedTable {
+    fn state(&self) -> u8 {
+        match (self.is_loading, &self.types) {
+            (true, _) => LOADING,
+            (false, None) => LIVE,
+            (false, Some(_)) => TYPED,
+        }
+    }
+
     fn encode(&self, out: &mut Vec<u8>) {
         vellum_base::put_bytes(out, self.name.as_bytes());
         put_varint(out, self.created_at.0);
@@ -129,9 +144,12 @@ impl SavedTable {
             put_varint(out, index.created_at.0);
             index.definition.encode(out);
         }
+        if let (TYPED, Some(types)) = (self.state(), &self.types) {
+            types.encode(out);
+        }
     }
 
-    fn decode(input: &mut Decoder<'_>, is_loading: bool) -> Result<Self, DecodeError> {
+    fn decode(input: &mut Decoder<'_>, state: u8) -> Result<Self, DecodeError> {
         let name = text(input, "table name")?;
         let created_at = Timestamp(input.varint("when a table was made")?);
         let options = TableOptions::decode(input)?;
@@ -157,11 +175,16 @@ impl SavedTable {
                 definition: Definition::decode(input)?,
             });
         }
+        let types = match state {
+            TYPED => Some(Arc::new(Types::decode(input)?)),
+            _ => None,
+        };
         Ok(Self {
             name,
-            is_loading,
+            is_loading: state == LOADING,
             created_at,
             options,
+            types,
             root: Root { top, records },
             indexes,
         })
@@ -188,12 +211,17 @@ mod tests {
                 spec: IndexSpec::new("meaning", 384, Metric::Cosine),
             },
         };
+        let types = Types {
+            key: "str".into(),
+            value: "u64".into(),
+        };
         let table = |name: &str, top: Option<(PageRef, u8)>| {
             Some(SavedTable {
                 name: name.into(),
                 is_loading: name == "b",
                 created_at: Timestamp(7),
                 options: TableOptions::new().compressed(name == "a"),
+                types: (name == "é").then(|| Arc::new(types.clone())),
                 root: Root { top, records: 300 },
                 indexes: vec![index.clone()],
             })

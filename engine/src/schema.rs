@@ -28,6 +28,7 @@ use crate::index::{IndexEntry, NewIndex};
 use crate::shared::Handle;
 use crate::table::Table;
 use crate::table_options::TableOptions;
+use crate::typed::types::Types;
 
 /// Why a change was not made.
 enum Refusal {
@@ -210,6 +211,37 @@ pub(crate) fn options(handle: &Arc<Handle>, table: &Table) -> Result<TableOption
         let table = catalog.check_live(table)?;
         Ok(catalog.options(table))
     })
+}
+
+/// The table has these types, or gets them ([`crate::typed::types`]).
+pub(crate) fn set_types(handle: &Arc<Handle>, table: &Table, types: &Arc<Types>) -> Result<()> {
+    loop {
+        handle.shared().check_open()?;
+        let (id, stored) = ask(handle, |catalog| {
+            let id = catalog.check_live(table)?;
+            Ok((id, catalog.types(id).cloned()))
+        })?;
+        match stored {
+            Some(stored) if stored == *types => return Ok(()),
+            Some(stored) => {
+                let mismatch = Error::TypeMismatch {
+                    table: table.name().to_owned(),
+                    stored: stored.to_string(),
+                    asked: types.to_string(),
+                };
+                return Err(once_settled(handle, mismatch));
+            }
+            None if handle.shared().log.is_read_only() => return Ok(()),
+            None => {}
+        }
+        let change = Change::SetTypes {
+            table: id,
+            types: types.clone(),
+        };
+        if commit_plain(handle, &change)?.is_some() {
+            return Ok(());
+        }
+    }
 }
 
 pub(crate) fn drop_table(handle: &Arc<Handle>, table: &Table) -> Result<()> {

@@ -67,7 +67,7 @@ impl Transaction {
     }
 
     #[inline]
-    fn reading(&self) -> Reading<'_> {
+    pub(crate) fn reading(&self) -> Reading<'_> {
         Reading::of_transaction(&self.inner)
     }
 

@@ -9,6 +9,7 @@ use vellum_txn::Column;
 use crate::index::IndexEntry;
 use crate::saved::SavedIndex;
 use crate::table_options::TableOptions;
+use crate::typed::types::Types;
 
 /// A table, live or not quite gone (rule 3).
 #[derive(Clone, Debug)]
@@ -21,6 +22,7 @@ pub(crate) struct TableEntry {
     /// The very commit that made it, once that is known.
     pub(super) born: Born,
     pub(super) options: TableOptions,
+    pub(super) types: Option<Arc<Types>>,
     pub(super) indexes: Arc<[IndexEntry]>,
     /// Rule 6.
     pub(super) building: Vec<Arc<Column>>,
@@ -47,6 +49,7 @@ impl TableEntry {
             is_loading: false,
             born: Born::default(),
             options: TableOptions::new(),
+            types: None,
             indexes: Arc::default(),
             building: Vec::new(),
             columns: Arc::default(),

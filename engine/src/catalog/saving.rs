@@ -33,6 +33,7 @@ impl Catalog {
                 is_loading: entry.is_loading,
                 created_at: entry.made_at(),
                 options: entry.options,
+                types: entry.types.clone(),
                 root: root(id),
                 indexes: entry.save_indexes(at),
             })
@@ -64,6 +65,7 @@ impl Catalog {
             let mut entry = TableEntry::new(name, table.created_at);
             entry.born = Born::at(table.created_at);
             entry.options = table.options;
+            entry.types = table.types.clone();
             let indexes = table.indexes.iter().map(|index| {
                 let definition = index.definition.clone();
                 IndexEntry::of_log(index.id, definition, &self.plugins).made_at(index.created_at)

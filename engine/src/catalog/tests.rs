@@ -98,3 +98,19 @@ fn changes_from_a_damaged_log_are_refused() {
         assert!(apply(&made, change.clone(), 11, 0).is_err(), "{change:?}");
     }
 }
+
+#[test]
+fn types_are_never_changed() {
+    let made = create(&empty(), "t", 10);
+    let types = |value: &str| {
+        let (key, value) = ("u64".to_owned(), value.to_owned());
+        Arc::new(Types { key, value })
+    };
+    let set = |catalog: &Catalog, types| {
+        let table = TableId(0);
+        apply(catalog, Change::SetTypes { table, types }, 11, 0)
+    };
+    let typed = set(&made, types("str")).unwrap();
+    assert!(set(&typed, types("str")).is_ok());
+    assert!(set(&typed, types("bytes")).is_err());
+}
