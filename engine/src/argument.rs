@@ -117,6 +117,31 @@ pub enum InvalidArgument {
     /// The commit handle belongs to another database.
     #[error("the commit handle belongs to another database")]
     OtherDatabaseHandle,
+    /// The entry of an ordered index, index key and key together, has at most 2 KiB.
+    #[error(
+        "an entry of {bytes} bytes for key {key} in an ordered index is longer than the limit of \
+        {limit}"
+    )]
+    IndexKeyTooLong {
+        /// The record's key.
+        key: QuotedKey,
+        /// The entry's length.
+        bytes: usize,
+        /// The longest allowed.
+        limit: usize,
+    },
+    /// An ordered index's extractor refuses the record.
+    #[error("index `{index}` of table `{table}` refuses the record of key {key}: {why}")]
+    Extract {
+        /// The table.
+        table: String,
+        /// The index.
+        index: String,
+        /// The record's key.
+        key: QuotedKey,
+        /// What the extractor said.
+        why: String,
+    },
     /// A value that the codec of a typed table cannot encode.
     #[error("a value for table `{table}` cannot be encoded: {why}")]
     Encode {

@@ -20,9 +20,12 @@
 //! 7. A table that is being loaded has its number, and nothing else: no snapshot sees it, no commit
 //!    writes to it, and its name is another's to use where this process does not know of the load, which
 //!    then comes to nothing. With the end of the load it is live from that commit on.
+//! 8. An ordered index is a hidden table: it has a number, and a name that is the index's alone. Commits
+//!    write to it from the beginning of its filling on, snapshots see it from the end on ([`crate::ordered`]).
 
 mod entry;
 mod loads;
+mod ordered;
 mod saving;
 
 use std::collections::BTreeMap;
@@ -125,6 +128,11 @@ impl Catalog {
         entry.is_some_and(|entry| entry.dropped_at != Timestamp::MAX)
     }
 
+    /// Whether the table, or the index in it, is there for new snapshots.
+    pub(crate) fn is_there(&self, table: TableId) -> bool {
+        self.entry(table).is_some_and(|entry| entry.is_at(LAST))
+    }
+
     /// What tells the commit that made a table.
     pub(crate) fn born(&self, table: TableId) -> Born {
         let entry = self.entry(table);
@@ -141,6 +149,7 @@ impl Catalog {
     /// The names of the tables at `at`, in ascending order.
     pub(crate) fn names_at(&self, at: Timestamp) -> Vec<String> {
         let entries = self.tables.iter().filter(|entry| entry.is_at(at));
+        let entries = entries.filter(|entry| entry.derived.is_none());
         let mut names: Vec<_> = entries.map(|entry| entry.name.to_string()).collect();
         names.sort_unstable();
         names
@@ -159,6 +168,11 @@ impl Catalog {
     /// The table's name, for messages.
     pub(crate) fn name_of(&self, table: TableId) -> String {
         match self.entry(table) {
+            Some(TableEntry {
+                name,
+                derived: Some(derived),
+                ..
+            }) => format!("{}[{name}]", self.name(derived.of)),
             Some(entry) => entry.name.to_string(),
             None => format!("number {table}"),
         }
@@ -299,6 +313,13 @@ impl Catalog {
             } => next.begin_load(table, &name, options)?,
             Change::FinishLoad { table } => next.finish_load(table, at)?,
             Change::SetOptions { table, options } => next.live(table)?.options = options,
+            Change::BeginIndex {
+                table,
+                of,
+                name,
+                definition,
+            } => next.begin_index(table, of, (name, definition), at)?,
+            Change::FinishIndex { table } => next.finish_index(table, at)?,
             Change::SetTypes { table, types } => next.set_types(table, types)?,
             Change::DropTable { table } => next.drop_table(table, at)?,
             Change::CreateIndex {
@@ -386,6 +407,9 @@ impl Catalog {
     }
 
     fn drop_table(&mut self, table: TableId, at: Timestamp) -> Result<(), &'static str> {
+        if self.drop_hidden(table, at) {
+            return Ok(());
+        }
         let entry = self.live(table)?;
         entry.dropped_at = at;
         entry.building = Vec::new();
@@ -441,7 +465,7 @@ impl Catalog {
     fn live(&mut self, table: TableId) -> Result<&mut TableEntry, &'static str> {
         let entry = self.tables.get_mut(table.0 as usize);
         entry
-            .filter(|entry| entry.is_live())
+            .filter(|entry| entry.is_live() && entry.derived.is_none())
             .ok_or("a change names a table that does not exist")
     }
 
@@ -469,6 +493,11 @@ impl Schema for Catalog {
 
     fn is_open(&self, table: TableId) -> bool {
         self.entry(table).is_some_and(TableEntry::is_live)
+    }
+
+    fn writable_since(&self, table: TableId) -> Timestamp {
+        let entry = self.entry(table);
+        entry.map_or(Timestamp::ZERO, |entry| entry.writable_since)
     }
 
     fn committed(&self, at: Timestamp) {

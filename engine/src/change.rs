@@ -14,12 +14,15 @@
 //! 7 finish load   := table
 //! 8 options       := table options
 //! 9 types         := table key value
+//! 10 begin ordered index  := table of name extractor version unique:u8
+//! 11 finish ordered index := table
 //! ```
 //!
 //! The types of 9 are the names of codecs (`typed::types`). `kind` names the plugin. Metrics: 0 L2, 1 cosine, 2 inner product. Elements: 0 f32. A change
 //! says nothing of when: it takes the timestamp of its commit. 5 changes nothing: it says that a
 //! checkpoint of the pages is durable, so that an older one is told from it. 6 uses a number up; the table
-//! is there from 7 on ([`crate::load`]).
+//! is there from 7 on ([`crate::load`]); so are 10 and 11 for the hidden table of an ordered index
+//! ([`crate::ordered`]), which 2 drops.
 //!
 //! Rules:
 //! 1. Decoding never panics, never allocates more than the input has, and takes the whole input:
@@ -34,6 +37,7 @@ use vellum_base::{
 };
 use vellum_index::{ElementType, IndexSpec, Metric};
 
+use crate::ordered::Definition as Ordered;
 use crate::table_options::TableOptions;
 use crate::typed::types::Types;
 
@@ -46,6 +50,8 @@ const BEGIN_LOAD: u8 = 6;
 const FINISH_LOAD: u8 = 7;
 const SET_OPTIONS: u8 = 8;
 const SET_TYPES: u8 = 9;
+const BEGIN_INDEX: u8 = 10;
+const FINISH_INDEX: u8 = 11;
 
 /// One change of the catalog.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +95,17 @@ pub(crate) enum Change {
     SetTypes {
         table: TableId,
         types: Arc<Types>,
+    },
+    /// An ordered index of `of`, in a hidden table of this number, will be filled.
+    BeginIndex {
+        table: TableId,
+        of: TableId,
+        name: String,
+        definition: Ordered,
+    },
+    /// It is filled.
+    FinishIndex {
+        table: TableId,
     },
 }
 
@@ -156,6 +173,22 @@ impl Change {
                 put_varint(&mut out, u64::from(table.0));
                 types.encode(&mut out);
             }
+            Self::BeginIndex {
+                table,
+                of,
+                name,
+                definition,
+            } => {
+                put_u8(&mut out, BEGIN_INDEX);
+                put_varint(&mut out, u64::from(table.0));
+                put_varint(&mut out, u64::from(of.0));
+                put_bytes(&mut out, name.as_bytes());
+                definition.encode(&mut out);
+            }
+            Self::FinishIndex { table } => {
+                put_u8(&mut out, FINISH_INDEX);
+                put_varint(&mut out, u64::from(table.0));
+            }
         }
         out
     }
@@ -212,6 +245,15 @@ impl Change {
             SET_TYPES => Self::SetTypes {
                 table: TableId(number(&mut input, "table number")?),
                 types: Arc::new(Types::decode(&mut input)?),
+            },
+            BEGIN_INDEX => Self::BeginIndex {
+                table: TableId(number(&mut input, "table number")?),
+                of: TableId(number(&mut input, "table number")?),
+                name: text(&mut input, "index name")?,
+                definition: Ordered::decode(&mut input)?,
+            },
+            FINISH_INDEX => Self::FinishIndex {
+                table: TableId(number(&mut input, "table number")?),
             },
             _ => return Err(unknown),
         };
@@ -357,6 +399,19 @@ mod tests {
                     key: "(str, u64)".into(),
                     value: "postcard".into(),
                 }),
+            },
+            Change::BeginIndex {
+                table: TableId(300),
+                of: TableId(1),
+                name: "by_colour".into(),
+                definition: Ordered {
+                    extractor: "colour".into(),
+                    version: 7,
+                    is_unique: true,
+                },
+            },
+            Change::FinishIndex {
+                table: TableId(300),
             },
         ]
     }

@@ -87,6 +87,14 @@ pub enum Error {
         what: String,
     },
 
+    /// An ordered index of the table began or was dropped since this transaction's snapshot was taken, so it does
+    /// not write what belongs to its records now. Retry.
+    #[error("the ordered indexes of table `{table}` were changed meanwhile; retry the transaction")]
+    IndexesChanged {
+        /// The table.
+        table: String,
+    },
+
     /// The arguments are wrong in themselves. Fix the call.
     #[error(transparent)]
     InvalidArgument(#[from] InvalidArgument),
@@ -139,6 +147,50 @@ pub enum Error {
         table: String,
         /// The column.
         column: String,
+    },
+
+    /// A unique index has the index key for another record. Fix the call: the record must not be written so.
+    #[error(
+        "index `{index}` of table `{table}` is unique and has {index_key} for key {stands}, \
+        so it cannot be had for key {key}"
+    )]
+    NotUnique {
+        /// The table.
+        table: String,
+        /// The index.
+        index: String,
+        /// The index key of both.
+        index_key: QuotedKey,
+        /// The record that was to be written, or to be filled in.
+        key: QuotedKey,
+        /// The record that has it.
+        stands: QuotedKey,
+    },
+
+    /// An ordered index needs an extractor that is not registered, or in another version, so the
+    /// table cannot be written. Fix the call: open the database with it
+    /// ([`crate::Options::key_extractor`]), or drop the index.
+    #[error("index `{index}` of table `{table}` needs the extractor `{extractor}`{}: open the \
+        database with it, or drop the index", of_version(*.version))]
+    NoExtractor {
+        /// The table.
+        table: String,
+        /// The index.
+        index: String,
+        /// The extractor's name.
+        extractor: String,
+        /// Its version; zero, if any would do.
+        version: u32,
+    },
+
+    /// An ordered index of this name is being made; it is there when that has ended. Fix the call: wait
+    /// for that, or choose another name.
+    #[error("index `{index}` of table `{table}` is being made, and not there yet")]
+    IndexBuilding {
+        /// The table.
+        table: String,
+        /// The index.
+        index: String,
     },
 
     /// A compare-and-swap found another version than the caller's. Fix the call: read the record
@@ -308,9 +360,10 @@ impl Error {
     #[must_use]
     pub fn remedy(&self) -> Remedy {
         match self {
-            Self::Conflict { .. } | Self::ReadConflict { .. } | Self::NotInSnapshot { .. } => {
-                Remedy::Retry
-            }
+            Self::Conflict { .. }
+            | Self::ReadConflict { .. }
+            | Self::NotInSnapshot { .. }
+            | Self::IndexesChanged { .. } => Remedy::Retry,
             Self::InvalidArgument(_)
             | Self::UnknownTable { .. }
             | Self::TableDropped { .. }
@@ -318,6 +371,9 @@ impl Error {
             | Self::TableLoading { .. }
             | Self::UnknownIndex { .. }
             | Self::IndexExists { .. }
+            | Self::NotUnique { .. }
+            | Self::NoExtractor { .. }
+            | Self::IndexBuilding { .. }
             | Self::VersionMismatch { .. }
             | Self::TypeMismatch { .. }
             | Self::Decode { .. }
@@ -389,4 +445,11 @@ fn read_text(read: ReadKind) -> &'static str {
 
 fn version_text(version: Option<Timestamp>) -> String {
     version.map_or_else(|| "none".into(), |at| at.to_string())
+}
+
+fn of_version(version: u32) -> String {
+    match version {
+        0 => String::new(),
+        version => format!(" in version {version}"),
+    }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use vellum_base::{IndexId, Timestamp};
 use vellum_exact::Exact as ExactPlugin;
-use vellum_index::{IndexPlugin, IndexSpec, Metric, VectorIndex};
+use vellum_index::{IndexPlugin, IndexSpec, KeyExtractor, Metric, VectorIndex};
 use vellum_txn::Column;
 
 use crate::argument::{InvalidArgument, check_dimension, check_name};
@@ -114,15 +114,25 @@ impl IndexInfo {
 /// The plugins of a database: the exact index, and those that the user registered.
 pub(crate) struct Plugins {
     registered: Vec<Arc<dyn IndexPlugin>>,
+    extractors: Vec<Arc<dyn KeyExtractor>>,
     exact: ExactPlugin,
 }
 
 impl Plugins {
-    pub(crate) fn new(registered: Vec<Arc<dyn IndexPlugin>>) -> Self {
+    pub(crate) fn new(
+        registered: Vec<Arc<dyn IndexPlugin>>,
+        extractors: Vec<Arc<dyn KeyExtractor>>,
+    ) -> Self {
         Self {
             registered,
+            extractors,
             exact: ExactPlugin::new(),
         }
+    }
+
+    /// The extractor of this name.
+    pub(crate) fn extractor(&self, name: &str) -> Option<&Arc<dyn KeyExtractor>> {
+        self.extractors.iter().find(|one| one.name() == name)
     }
 
     fn find(&self, kind: &str) -> Option<&dyn IndexPlugin> {

@@ -13,6 +13,7 @@
 //! | [`BulkLoad`] | a whole table at once |
 //! | [`Table`], [`TableOptions`], [`Record`], [`Key`], [`Value`] | what is stored |
 //! | [`TypedTable`], [`Codec`] | keys and values with types |
+//! | [`Ordered`], [`IndexRange`] | ordered indexes: keys derived from records |
 //! | [`Search`], [`Exact`], [`Metric`] | vectors |
 //! | [`VerifyReport`] | whether what is on the disk is whole |
 //! | [`Error`], [`Remedy`] | what can go wrong, and what to do |
@@ -36,6 +37,7 @@ mod load;
 mod log;
 mod merging;
 mod options;
+mod ordered;
 mod paged;
 mod quoted;
 mod range;
@@ -67,6 +69,7 @@ pub use hit::{Hit, Hits};
 pub use index::{Exact, IndexInfo, NewIndex};
 pub use load::BulkLoad;
 pub use options::Options;
+pub use ordered::{IndexEntry, IndexRange, Ordered, OrderedIndexInfo};
 pub use quoted::QuotedKey;
 pub use range::Range;
 pub use read::ReadTransaction;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use vellum_disk::Disk;
-use vellum_index::IndexPlugin;
+use vellum_index::{IndexPlugin, KeyExtractor};
 use vellum_txn::Durability;
 
 use crate::database::Database;
@@ -29,6 +29,7 @@ pub struct Options {
     pub(crate) memory_budget: usize,
     pub(crate) background: bool,
     pub(crate) index_plugins: Vec<Arc<dyn IndexPlugin>>,
+    pub(crate) key_extractors: Vec<Arc<dyn KeyExtractor>>,
 }
 
 impl Default for Options {
@@ -40,6 +41,7 @@ impl Default for Options {
             memory_budget: 1 << 30,
             background: true,
             index_plugins: Vec::new(),
+            key_extractors: Vec::new(),
         }
     }
 }
@@ -101,6 +103,16 @@ impl Options {
     #[must_use]
     pub fn index_plugin(mut self, plugin: Arc<dyn IndexPlugin>) -> Self {
         self.index_plugins.push(plugin);
+        self
+    }
+
+    /// Registers code that says under which keys ordered indexes have a record, so that
+    /// [`Database::create_ordered_index`] can make such indexes, and so that tables that have them can be
+    /// written. Without it opening succeeds, and writes to these tables are refused. The contract is
+    /// not stable yet.
+    #[must_use]
+    pub fn key_extractor(mut self, extractor: impl KeyExtractor + 'static) -> Self {
+        self.key_extractors.push(Arc::new(extractor));
         self
     }
 

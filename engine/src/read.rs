@@ -189,7 +189,8 @@ impl ReadTransaction {
     /// How many tables and indexes there are.
     pub(crate) fn counts(&self) -> (usize, usize) {
         let catalog = self.catalog();
-        (catalog.table_count(), catalog.live_indexes().count())
+        let indexes = catalog.live_indexes().count() + catalog.ordered_count();
+        (catalog.table_count(), indexes)
     }
 
     /// The tables of this snapshot, by name.

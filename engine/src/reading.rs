@@ -64,6 +64,12 @@ impl<'t> Reading<'t> {
         self
     }
 
+    /// For what need not be checked when the transaction commits.
+    pub(crate) fn untracked(mut self) -> Self {
+        self.reads = None;
+        self
+    }
+
     /// The transaction whose own writes there are.
     #[inline]
     pub(crate) fn own(self) -> Option<&'t Inner> {
@@ -170,9 +176,13 @@ impl<'t> Reading<'t> {
     }
 
     pub(crate) fn range(self, table: &Table, bounds: &Bounds<'_>) -> Result<Range<'t>> {
-        let table = self.check(table)?;
+        Ok(self.range_of(self.check(table)?, bounds))
+    }
+
+    /// A range of a table that was checked.
+    pub(crate) fn range_of(self, table: TableId, bounds: &Bounds<'_>) -> Range<'t> {
         if bounds.is_empty() {
-            return Ok(Range::empty());
+            return Range::empty();
         }
         let (lower, upper) = (bounds.lower, bounds.upper);
         let base = self.reader.base();
@@ -183,7 +193,7 @@ impl<'t> Reading<'t> {
             Some(own) => Range::of_transaction(own.range(table, lower, upper), below),
             None => Range::of_snapshot(self.reader.range(table, lower, upper), below),
         };
-        Ok(range.tracked(read))
+        range.tracked(read)
     }
 
     pub(crate) fn prefix(self, table: &Table, prefix: &[u8]) -> Result<Range<'t>> {

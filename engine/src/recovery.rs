@@ -144,7 +144,10 @@ fn assemble(
     let origin = Arc::new(Origin {
         path: path.to_owned(),
     });
-    let plugins = Arc::new(Plugins::new(options.index_plugins.clone()));
+    let plugins = Arc::new(Plugins::new(
+        options.index_plugins.clone(),
+        options.key_extractors.clone(),
+    ));
     let meta = found.meta.unwrap_or_else(|| Saved::default().encode());
     let saved = Saved::decode(&meta).map_err(|error| damaged(&error.to_string()))?;
     let catalog = Catalog::new(origin.clone(), plugins).restore(&saved);
@@ -191,11 +194,14 @@ fn assemble(
 }
 
 /// Nobody had the database so far: what was being loaded when it ended has come to nothing (rule 5 of
-/// [`crate::load`]).
+/// [`crate::load`]), and so have the ordered indexes that were being filled (rule 4 of their making).
 fn finish(mut shared: Shared, options: &Options) -> Result<Database> {
-    let is_loading = ByStore(&shared.store).look(Catalog::has_loads);
-    if is_loading {
-        let ended = |catalog: &Catalog| Ok::<_, Error>(catalog.without_load(None));
+    let is_unfinished = |catalog: &Catalog| catalog.has_loads() || catalog.has_fillings();
+    if ByStore(&shared.store).look(is_unfinished) {
+        let ended = |catalog: &Catalog| {
+            let ended = catalog.without_load(None).without_filling(None);
+            Ok::<_, Error>(ended)
+        };
         shared.store.amend_schema(ended)?;
     }
     if options.background && !options.read_only {

@@ -13,6 +13,7 @@ use vellum_pages::PageRef;
 use vellum_pages::tree::Root;
 
 use crate::change::{Definition, text};
+use crate::ordered::Definition as Ordered;
 use crate::table_options::TableOptions;
 use crate::typed::types::Types;
 
@@ -21,6 +22,10 @@ const LIVE: u8 = 1;
 const LOADING: u8 = 2;
 /// Live, and its types are known.
 const TYPED: u8 = 3;
+/// The hidden table of an ordered index.
+const ORDERED: u8 = 4;
+/// One that is being filled.
+const FILLING: u8 = 5;
 
 /// Pages of a tree lie on no more levels; see `vellum_pages::tree`.
 const LEVELS_MAX: u64 = 32;
@@ -35,8 +40,18 @@ pub(crate) struct SavedTable {
     pub(crate) options: TableOptions,
     /// None of one that is being loaded.
     pub(crate) types: Option<Arc<Types>>,
+    /// What a hidden table is.
+    pub(crate) ordered: Option<SavedOrdered>,
     pub(crate) root: Root,
     pub(crate) indexes: Vec<SavedIndex>,
+}
+
+/// An ordered index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SavedOrdered {
+    pub(crate) of: TableId,
+    pub(crate) is_filling: bool,
+    pub(crate) definition: Ordered,
 }
 
 /// A live index.
@@ -89,7 +104,7 @@ impl Saved {
             let wrong = input.error("state of a table");
             let table = match input.u8("state of a table")? {
                 DROPPED => None,
-                state @ LIVE..=TYPED => Some(SavedTable::decode(&mut input, state)?),
+                state @ LIVE..=FILLING => Some(SavedTable::decode(&mut input, state)?),
                 _ => return Err(wrong),
             };
             saved.tables.push(table);
@@ -111,6 +126,15 @@ impl Saved {
         self
     }
 
+    /// How messages name a table; of an index, `table[index]`.
+    pub(crate) fn label(&self, table: &SavedTable) -> String {
+        let of = table.ordered.as_ref().map(|ordered| ordered.of.0 as usize);
+        match of.and_then(|of| self.tables.get(of)) {
+            Some(Some(of)) => format!("{}[{}]", of.name, table.name),
+            _ => table.name.clone(),
+        }
+    }
+
     /// The tables that were not dropped, with their numbers.
     pub(crate) fn present(&self) -> impl Iterator<Item = (TableId, &SavedTable)> {
         let numbered = (0..).map(TableId).zip(&self.tables);
@@ -120,10 +144,12 @@ impl Saved {
 
 impl SavedTable {
     fn state(&self) -> u8 {
-        match (self.is_loading, &self.types) {
-            (true, _) => LOADING,
-            (false, None) => LIVE,
-            (false, Some(_)) => TYPED,
+        match (self.is_loading, &self.ordered, &self.types) {
+            (true, _, _) => LOADING,
+            (false, Some(ordered), _) if ordered.is_filling => FILLING,
+            (false, Some(_), _) => ORDERED,
+            (false, None, Some(_)) => TYPED,
+            (false, None, None) => LIVE,
         }
     }
 
@@ -146,6 +172,10 @@ impl SavedTable {
         }
         if let (TYPED, Some(types)) = (self.state(), &self.types) {
             types.encode(out);
+        }
+        if let Some(ordered) = &self.ordered {
+            put_varint(out, u64::from(ordered.of.0));
+            ordered.definition.encode(out);
         }
     }
 
@@ -179,12 +209,21 @@ impl SavedTable {
             TYPED => Some(Arc::new(Types::decode(input)?)),
             _ => None,
         };
+        let ordered = match state {
+            ORDERED | FILLING => Some(SavedOrdered {
+                of: TableId(number(input, "table of an index")?),
+                is_filling: state == FILLING,
+                definition: Ordered::decode(input)?,
+            }),
+            _ => None,
+        };
         Ok(Self {
             name,
             is_loading: state == LOADING,
             created_at,
             options,
             types,
+            ordered,
             root: Root { top, records },
             indexes,
         })
@@ -222,6 +261,15 @@ mod tests {
                 created_at: Timestamp(7),
                 options: TableOptions::new().compressed(name == "a"),
                 types: (name == "é").then(|| Arc::new(types.clone())),
+                ordered: name.starts_with("by").then(|| SavedOrdered {
+                    of: TableId(3),
+                    is_filling: name == "by_size",
+                    definition: Ordered {
+                        extractor: "colour".into(),
+                        version: 2,
+                        is_unique: name == "by_size",
+                    },
+                }),
                 root: Root { top, records: 300 },
                 indexes: vec![index.clone()],
             })
@@ -233,6 +281,8 @@ mod tests {
                 None,
                 table("b", Some((at, 1))),
                 table("é", None),
+                table("by_colour", Some((at, 1))),
+                table("by_size", None),
             ],
             next_index: 4,
         }

@@ -61,7 +61,7 @@ pub(crate) fn once_settled(handle: &Arc<Handle>, error: Error) -> Error {
 }
 
 /// What the present catalog answers; what it refuses comes by rule 5.
-fn ask<T>(handle: &Arc<Handle>, ask: impl FnOnce(&Catalog) -> Result<T>) -> Result<T> {
+pub(crate) fn ask<T>(handle: &Arc<Handle>, ask: impl FnOnce(&Catalog) -> Result<T>) -> Result<T> {
     look(handle, ask).map_err(|error| once_settled(handle, error))
 }
 
@@ -82,7 +82,7 @@ fn commit(
 }
 
 /// Commits a change that needs nothing but the catalog.
-fn commit_plain(handle: &Arc<Handle>, change: &Change) -> Result<Option<Timestamp>> {
+pub(crate) fn commit_plain(handle: &Arc<Handle>, change: &Change) -> Result<Option<Timestamp>> {
     commit_as(handle, change, handle.shared().durability)
 }
 
@@ -353,25 +353,41 @@ impl Error {
     /// A refusal of the store, with names in place of numbers.
     pub(crate) fn from_commit(error: CommitError, handle: &Arc<Handle>) -> Self {
         let name = |table| look(handle, |catalog| catalog.name_of(table));
-        match error {
-            CommitError::Conflict { table, key, winner } => {
-                let (table, key) = (name(table), crate::quoted::QuotedKey::new(&key));
-                Self::Conflict { table, key, winner }
+        let quoted = |table, key: &[u8]| {
+            let is_hidden = look(handle, |catalog| catalog.derived(table).is_some());
+            match is_hidden {
+                true => crate::ordered::shown(key),
+                false => crate::quoted::QuotedKey::new(key),
             }
+        };
+        match error {
+            CommitError::Conflict { table, key, winner } => Self::Conflict {
+                key: quoted(table, &key),
+                table: name(table),
+                winner,
+            },
             CommitError::Read {
                 table,
                 key,
                 winner,
                 read,
             } => Self::ReadConflict {
+                key: quoted(table, &key),
                 table: name(table),
-                key: crate::quoted::QuotedKey::new(&key),
                 read,
                 winner,
             },
             CommitError::TableDropped(table) => {
-                once_settled(handle, Self::TableDropped { table: name(table) })
+                let of = look(handle, |catalog| {
+                    let of = catalog.derived(table).map(|derived| derived.of);
+                    of.filter(|of| !catalog.is_dropped(*of))
+                });
+                match of {
+                    Some(of) => Self::IndexesChanged { table: name(of) },
+                    None => once_settled(handle, Self::TableDropped { table: name(table) }),
+                }
             }
+            CommitError::Outdated(table) => Self::IndexesChanged { table: name(table) },
             CommitError::Dimension {
                 column,
                 expected,

@@ -87,6 +87,7 @@ impl Transaction {
         let (key, value) = (key.as_ref(), value.as_ref());
         let id = self.reading().check_with_key(table, key)?;
         check_value(key, value)?;
+        self.keep_indexes(id, key, Some((value, 0)))?;
         self.inner
             .put(id, key, value, &[])
             .map_err(|error| self.commit_error(error))
@@ -110,9 +111,25 @@ impl Transaction {
         let mut vectors = record.vectors;
         vectors.sort_unstable_by_key(|(column, _)| *column);
         self.check_vectors(id, key, &vectors)?;
+        let vectors_len = vellum_txn::vectors_len(&vectors);
+        self.keep_indexes(id, key, Some((record.value, vectors_len)))?;
         self.inner
             .put(id, key, record.value, &vectors)
             .map_err(|error| self.commit_error(error))
+    }
+
+    /// The writes of ordered indexes that belong to this one of value and vectors, or to a removal; comes
+    /// before it, and refuses what it would.
+    fn keep_indexes(
+        &mut self,
+        table: TableId,
+        key: &[u8],
+        new: Option<(&[u8], usize)>,
+    ) -> Result<()> {
+        match self.inner.reader().schema().keepers(table) {
+            [] => Ok(()),
+            _ => crate::ordered::keep(&mut self.inner, table, key, new),
+        }
     }
 
     fn check_vectors(&self, id: TableId, key: &[u8], vectors: &[(&str, &[f32])]) -> Result<()> {
@@ -151,6 +168,7 @@ impl Transaction {
     pub fn remove(&mut self, table: &Table, key: impl AsRef<[u8]>) -> Result<()> {
         let key = key.as_ref();
         let id = self.reading().check_with_key(table, key)?;
+        self.keep_indexes(id, key, None)?;
         self.inner
             .delete(id, key)
             .map_err(|error| self.commit_error(error))

@@ -40,6 +40,7 @@ pub use postcard::Postcard;
 pub use range::TypedRange;
 pub use readable::Readable;
 pub use table::TypedTable;
+pub(crate) use text::{put_escaped, take_escaped};
 pub use tuple::Prefix;
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ use crate::options::Options;
 use crate::paged::tree_of;
 use crate::quoted::QuotedKey;
 use crate::recovery;
-use crate::saved::Saved;
+use crate::saved::{Saved, SavedTable};
 use crate::shared::Shared;
 
 /// How often the log is looked at again (rule 3).
@@ -65,6 +65,8 @@ pub struct VerifyReport {
 pub struct TableReport {
     /// Its name.
     pub name: String,
+    /// The table whose ordered index it is; `None`: it is a table.
+    pub index_of: Option<String>,
     /// Its records.
     pub records: u64,
     /// Those of them that have pages of their own.
@@ -298,9 +300,9 @@ fn roots(saved: &Saved) -> Vec<(TreeId, Root)> {
 
 /// What was found in trees; replaces what was found of other states of them.
 fn take(report: &mut VerifyReport, saved: &Saved, found: &PageReport) {
-    let names: BTreeMap<TreeId, &str> = saved
+    let names: BTreeMap<TreeId, String> = saved
         .present()
-        .map(|(table, saved)| (tree_of(table), &*saved.name))
+        .map(|(table, one)| (tree_of(table), saved.label(one)))
         .collect();
     for lost in &found.damage {
         report.note(with_records(lost, &names));
@@ -337,14 +339,22 @@ fn tables(
     is_loaded: impl Fn(TableId) -> bool,
 ) -> Vec<TableReport> {
     let there = saved.present();
-    let there = there.filter(|(table, saved)| !saved.is_loading || is_loaded(*table));
-    let names: BTreeMap<TreeId, &str> = there
-        .map(|(table, saved)| (tree_of(table), &*saved.name))
+    let there = there.filter(|(table, saved)| {
+        let is_filling = saved.ordered.as_ref().is_some_and(|one| one.is_filling);
+        !(saved.is_loading || is_filling) || is_loaded(*table)
+    });
+    let names: BTreeMap<TreeId, &SavedTable> = there
+        .map(|(table, saved)| (tree_of(table), saved))
         .collect();
+    let name_of = |table: TableId| {
+        let table = saved.tables.get(table.0 as usize)?.as_ref();
+        table.map(|table| table.name.clone())
+    };
     let trees = found.trees.iter();
     let trees = trees.filter_map(|tree| Some((*names.get(&tree.tree)?, tree)));
-    let one = |(name, tree): (&str, &TreeReport)| TableReport {
-        name: name.to_owned(),
+    let one = |(table, tree): (&SavedTable, &TreeReport)| TableReport {
+        name: table.name.clone(),
+        index_of: table.ordered.as_ref().and_then(|one| name_of(one.of)),
         records: tree.records,
         large_records: tree.large,
         pages: tree.pages,
@@ -357,13 +367,13 @@ fn tables(
 fn list_tables(report: &mut VerifyReport, (saved, found): (&Saved, &PageReport), shared: &Shared) {
     let by_store = recovery::ByStore(&shared.store);
     report.tables = by_store.look(|catalog| {
-        let is_loaded = |table| vellum_txn::Schema::is_open(catalog, table);
+        let is_loaded = |table| catalog.is_there(table);
         tables(saved, found, is_loaded)
     });
 }
 
 /// Damage, with the records that it loses.
-fn with_records(lost: &Lost, names: &BTreeMap<TreeId, &str>) -> Corruption {
+fn with_records(lost: &Lost, names: &BTreeMap<TreeId, String>) -> Corruption {
     let damage = lost.damage.clone();
     let Some((tree, keys)) = &lost.records else {
         return damage;

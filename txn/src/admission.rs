@@ -1,6 +1,8 @@
 //! What a write set needs and whether the schema takes it: asked inside the gate, where neither the
 //! generation nor the schema is replaced.
 
+use vellum_base::Timestamp;
+
 use crate::arena::Arena;
 use crate::error::CommitError;
 use crate::generation::Generation;
@@ -22,13 +24,20 @@ pub(crate) fn room_for(writes: &WriteSet) -> usize {
     each.sum::<usize>() + Arena::cell_bytes()
 }
 
-/// Whether every written table stands and every vector fits its index; and whether there will be
-/// rows.
-pub(crate) fn check_schema<S: Schema>(schema: &S, writes: &WriteSet) -> Result<bool, CommitError> {
+/// Whether every written table stands, a snapshot at `at` knows what belongs to its records, and every
+/// vector fits its index; and whether there will be rows.
+pub(crate) fn check_schema<S: Schema>(
+    schema: &S,
+    writes: &WriteSet,
+    at: Timestamp,
+) -> Result<bool, CommitError> {
     let mut rows = false;
     for (key, body) in writes.iter() {
         if !schema.is_open(key.table) {
             return Err(CommitError::TableDropped(key.table));
+        }
+        if schema.writable_since(key.table) > at {
+            return Err(CommitError::Outdated(key.table));
         }
         for column in schema.columns(key.table) {
             if let Some(components) = vectors_of(body).get(column.name()) {

@@ -225,7 +225,7 @@ impl<'a, S: Schema> Commit<'a, S> {
         rows: &mut Vec<(&'v RowArray, u64)>,
     ) -> Result<Option<Option<CellAt>>, CommitError> {
         self.scratch.installed.clear();
-        let with_rows = check_schema(&**view.schema(), &self.scratch.writes)?;
+        let with_rows = check_schema(&**view.schema(), &self.scratch.writes, self.at)?;
         check_tables(&**view.schema(), &self.read)?;
         if generation.is_overfull() {
             return Ok(None);

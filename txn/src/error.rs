@@ -33,6 +33,9 @@ pub enum CommitError {
     },
     /// The table was dropped since this transaction's snapshot.
     TableDropped(TableId),
+    /// The schema has changed so that this transaction's snapshot is too old to write to the table
+    /// ([`crate::Schema::writable_since`]). Retry.
+    Outdated(TableId),
     /// A vector has not the dimension of an index that was created meanwhile.
     Dimension {
         /// The vector column.
@@ -85,6 +88,9 @@ impl fmt::Display for CommitError {
                 )
             }
             Self::TableDropped(table) => write!(f, "table {table} was dropped"),
+            Self::Outdated(table) => {
+                write!(f, "table {table} was changed after the snapshot")
+            }
             Self::Dimension {
                 column,
                 expected,

@@ -16,6 +16,13 @@ pub trait Schema: Send + Sync + 'static {
     /// Whether commits may write to `table`.
     fn is_open(&self, table: TableId) -> bool;
 
+    /// Only transactions whose snapshot is no older than this may write to `table`: older ones do not
+    /// know what is to be written with its records.
+    fn writable_since(&self, table: TableId) -> Timestamp {
+        let _ = table;
+        Timestamp::ZERO
+    }
+
     /// The change that made it was committed at `at`; nobody has seen it yet. For what must know the
     /// very timestamp.
     fn committed(&self, at: Timestamp) {

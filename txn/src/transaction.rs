@@ -260,6 +260,14 @@ impl<S: Schema, O: Owner<S>> Transaction<S, O> {
         key
     }
 
+    /// Whether there is room for so many writes, whose keys and records have so many bytes together.
+    ///
+    /// # Errors
+    /// [`CommitError::TooLarge`].
+    pub fn check_room(&self, writes: usize, bytes: usize) -> Result<(), CommitError> {
+        self.check_size(writes * WriteSet::write_bytes(&[], 0) + bytes)
+    }
+
     fn check_size(&self, more: usize) -> Result<(), CommitError> {
         let bytes = (self.scratch.writes.total_bytes() + more) as u64;
         if bytes > COMMIT_BYTES_MAX {

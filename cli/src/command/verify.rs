@@ -44,9 +44,13 @@ pub(crate) fn refuse_damage(report: &VerifyReport) -> Result<()> {
 
 fn print(out: &mut impl Write, report: &VerifyReport) -> Result<()> {
     for table in &report.tables {
+        let what = match &table.index_of {
+            None => "table".to_owned(),
+            Some(of) => format!("index of `{of}`,"),
+        };
         writeln!(
             out,
-            "table `{}`: {} records ({} large) in {} pages, {} bytes",
+            "{what} `{}`: {} records ({} large) in {} pages, {} bytes",
             table.name, table.records, table.large_records, table.pages, table.page_bytes
         )?;
     }

@@ -7,6 +7,7 @@ use vellum_pages::tree::Born;
 use vellum_txn::Column;
 
 use crate::index::IndexEntry;
+use crate::ordered::{Derived, Keeper};
 use crate::saved::SavedIndex;
 use crate::table_options::TableOptions;
 use crate::typed::types::Types;
@@ -19,6 +20,14 @@ pub(crate) struct TableEntry {
     pub(super) dropped_at: Timestamp,
     /// Rule 7.
     pub(super) is_loading: bool,
+    /// Rule 8.
+    pub(super) is_filling: bool,
+    /// Rule 8: what it is, if it is hidden.
+    pub(super) derived: Option<Arc<Derived>>,
+    /// Rule 8: the indexes of which it is the table.
+    pub(super) keepers: Arc<[Keeper]>,
+    /// The beginning of the newest of them.
+    pub(super) writable_since: Timestamp,
     /// The very commit that made it, once that is known.
     pub(super) born: Born,
     pub(super) options: TableOptions,
@@ -47,6 +56,10 @@ impl TableEntry {
             created_at,
             dropped_at: Timestamp::MAX,
             is_loading: false,
+            is_filling: false,
+            derived: None,
+            keepers: Arc::default(),
+            writable_since: Timestamp::ZERO,
             born: Born::default(),
             options: TableOptions::new(),
             types: None,
@@ -58,9 +71,10 @@ impl TableEntry {
 
     /// When it was made, as exactly as is known; zero: not yet.
     pub(super) fn made_at(&self) -> Timestamp {
-        match self.is_loading {
-            true => Timestamp::ZERO,
-            false => self.born.get().unwrap_or(self.created_at),
+        match (self.is_loading || self.is_filling, &self.derived) {
+            (true, _) => Timestamp::ZERO,
+            (false, Some(_)) => self.created_at,
+            (false, None) => self.born.get().unwrap_or(self.created_at),
         }
     }
 

@@ -12,7 +12,9 @@ use crate::saved::{Saved, SavedTable};
 impl Catalog {
     /// What a checkpoint keeps (rule 5), with the roots of the tables' trees.
     pub(crate) fn save(&self, root: impl Fn(TableId) -> Root) -> Saved {
-        self.save_those(LAST, root, |entry| entry.is_at(LAST) || entry.is_loading)
+        self.save_those(LAST, root, |entry| {
+            entry.is_at(LAST) || entry.is_live() && entry.is_filling || entry.is_loading
+        })
     }
 
     /// [`Catalog::save`] of what a snapshot at `at` sees.
@@ -34,6 +36,7 @@ impl Catalog {
                 created_at: entry.made_at(),
                 options: entry.options,
                 types: entry.types.clone(),
+                ordered: entry.save_ordered(),
                 root: root(id),
                 indexes: entry.save_indexes(at),
             })
@@ -59,6 +62,12 @@ impl Catalog {
                 self.tables.push(TableEntry::loading(name, table.options));
                 continue;
             }
+            if let Some(ordered) = &table.ordered {
+                let (created_at, options) = (table.created_at, table.options);
+                let entry = self.restore_hidden(ordered, name, created_at, options);
+                self.tables.push(entry);
+                continue;
+            }
             if self.names.insert(name.clone(), id).is_some() {
                 return Err("two tables have the same name");
             }
@@ -81,6 +90,7 @@ impl Catalog {
             entry.feed();
             self.tables.push(entry);
         }
+        self.restore_keepers()?;
         self.next_index = saved.next_index;
         Ok(self)
     }

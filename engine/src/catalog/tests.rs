@@ -6,7 +6,7 @@ fn empty() -> Catalog {
     let origin = Arc::new(Origin {
         path: "test".into(),
     });
-    Catalog::new(origin, Arc::new(Plugins::new(Vec::new())))
+    Catalog::new(origin, Arc::new(Plugins::new(Vec::new(), Vec::new())))
 }
 
 fn apply(catalog: &Catalog, change: Change, at: u64, settled: u64) -> Result<Catalog, ChangeError> {

@@ -3,7 +3,7 @@
 //! A codec is a type that names an encoding: `u64`, `String`, `(u64, String)`. Mostly it is the type of the
 //! values too; what is given and what is found may borrow. Rules 1 to 3 of [`super`] bind each.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::ops::Deref;
 
 use smallvec::SmallVec;
@@ -111,6 +111,25 @@ impl EncodeBuffer {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The bytes of a value: for index keys, which are in the order of the values then.
+    ///
+    /// ```
+    /// use vellum::EncodeBuffer;
+    ///
+    /// let minus = EncodeBuffer::of::<(i32, String)>((-1, "a"))?;
+    /// let plus = EncodeBuffer::of::<(i32, String)>((1, ""))?;
+    /// assert!(minus[..] < plus[..]);
+    /// # Ok::<(), vellum::CodecError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A value that the encoding does not have.
+    pub fn of<'a, C: Codec>(value: impl Borrow<C::Arg<'a>>) -> Result<Self, CodecError> {
+        let (mut bytes, mut buffer) = (Self::new(), Self::new());
+        bytes.put(C::encode(value.borrow(), &mut buffer)?);
+        Ok(bytes)
     }
 
     /// Adds bytes.

@@ -1,4 +1,7 @@
-//! The index plugin contract: all that is needed to write a vector index for Vellum.
+//! The index plugin contract: all that is needed to write an index for Vellum.
+//!
+//! There are two kinds. An *ordered* index consists of keys that are derived from records, which the host
+//! writes with them ([`KeyExtractor`]); all the rest here is of the other kind, structures over vectors.
 //!
 //! The host (the engine) owns the vectors, their durability and their visibility; a plugin owns
 //! whatever structure finds near ones fast, and decides nothing else. `docs/plugins.md` is the
@@ -16,14 +19,17 @@
 //! | `search.rs` | [`SearchRequest`], [`Answer`], [`Hit`] and the order of hits |
 //! | `spec.rs` | [`IndexSpec`]: what an index is made for |
 //! | `error.rs` | [`IndexError`] |
+//! | `keys.rs` | [`KeyExtractor`], [`IndexKeys`]: ordered indexes |
 
 mod error;
+mod keys;
 mod plugin;
 mod rows;
 mod search;
 mod spec;
 
 pub use error::IndexError;
+pub use keys::{ExtractError, ExtractorFn, IndexKeys, KeyExtractor};
 pub use plugin::{IndexPlugin, VectorIndex};
 pub use rows::{RowId, Rows, Run};
 pub use search::{Answer, Hit, SearchRequest};
