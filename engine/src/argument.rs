@@ -150,6 +150,14 @@ pub enum InvalidArgument {
         /// What the codec said.
         why: String,
     },
+    /// A savepoint was made after one that was rolled back to since: it went with what was taken back.
+    #[error(
+        "the savepoint is gone: the transaction was rolled back to an earlier one since; make another"
+    )]
+    SavepointRolledBack,
+    /// A savepoint belongs to the transaction that made it.
+    #[error("the savepoint belongs to another transaction")]
+    SavepointElsewhere,
     /// An option has a value that cannot work.
     #[error("option {option}: {why}")]
     Option {

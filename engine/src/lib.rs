@@ -9,7 +9,7 @@
 //! |---|---|
 //! | [`Database`], [`Options`] | opening, tables, indexes |
 //! | [`ReadTransaction`] | a snapshot, and what can be asked of it |
-//! | [`Transaction`], [`CommitHandle`], [`Durability`], [`Isolation`] | writing |
+//! | [`Transaction`], [`Savepoint`], [`CommitHandle`], [`Durability`], [`Isolation`] | writing |
 //! | [`BulkLoad`] | a whole table at once |
 //! | [`Table`], [`TableOptions`], [`Record`], [`Key`], [`Value`] | what is stored |
 //! | [`TypedTable`], [`Codec`] | keys and values with types |
@@ -97,5 +97,7 @@ pub use vellum_disk as disk;
 /// The contract of index plugins: see [`Options::index_plugin`].
 pub use vellum_index as plugin;
 pub use vellum_index::Metric;
-pub use vellum_txn::{COMMIT_BYTES_MAX, Durability, Isolation, READS_BYTES_MAX, ReadKind};
+pub use vellum_txn::{
+    COMMIT_BYTES_MAX, Durability, Isolation, READS_BYTES_MAX, ReadKind, Savepoint,
+};
 pub use verify::{LogReport, TableReport, VerifyReport};

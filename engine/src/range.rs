@@ -238,6 +238,33 @@ impl<'a> Range<'a> {
         }))
     }
 
+    /// The next key at the front; its value is not looked at, wherever it stands.
+    pub(crate) fn next_key(&mut self) -> Result<Option<&[u8]>> {
+        self.lent = None;
+        match self.find(End::Front)? {
+            None => Ok(None),
+            Some(At::Upper) => {
+                let taken = self.upper.take(End::Front);
+                if let Some((key, _)) = &taken {
+                    self.passed(End::Front, key);
+                }
+                Ok(taken.map(|(key, _)| key))
+            }
+            Some(At::Lower) => self.next_key_lower(),
+        }
+    }
+
+    fn next_key_lower(&mut self) -> Result<Option<&[u8]>> {
+        let Some((lower, _)) = &mut self.lower else {
+            return Ok(None);
+        };
+        let next = lower.next(End::Front).map_err(Error::from_page)?;
+        if let (Some((key, _)), Some(read)) = (&next, &mut self.read) {
+            pass(read, End::Front, key);
+        }
+        Ok(next.map(|(key, _)| key))
+    }
+
     /// The next record at an end, whole.
     pub(crate) fn step(&mut self, end: End) -> Option<Result<(Key<'a>, StoredRecord<'a>)>> {
         self.next_at(end).transpose()

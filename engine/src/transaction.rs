@@ -1,5 +1,8 @@
 //! Read-write transactions: a snapshot, own writes over it, and a commit that takes all or none.
 
+mod delete_range;
+mod savepoint;
+
 use std::fmt;
 use std::ops::RangeBounds;
 use std::sync::Arc;

@@ -60,3 +60,4 @@ pub use transaction::{Found, Isolation, Transaction};
 pub use validation::ReadKind;
 pub use vectors::{VectorList, encode_vectors, vectors_len};
 pub use view::{Sealed, View, newest_of, tables_of};
+pub use write_set::{Savepoint, SavepointError};

@@ -19,7 +19,7 @@ use crate::snapshot::{Reader, Version};
 use crate::store::Owner;
 use crate::vectors::{VectorList, vectors_len};
 use crate::view::View;
-use crate::write_set::WriteSet;
+use crate::write_set::{Savepoint, SavepointError, WriteSet};
 
 /// What a read-write transaction finds under a key.
 #[derive(Clone, Copy, Debug)]
@@ -277,6 +277,20 @@ impl<S: Schema, O: Owner<S>> Transaction<S, O> {
             });
         }
         Ok(())
+    }
+
+    /// A place in the writes to roll back to.
+    pub fn savepoint(&mut self) -> Savepoint {
+        self.scratch.writes.savepoint()
+    }
+
+    /// Takes back what was written since the savepoint was made, which stays. What was read stays read:
+    /// the program knows it, and may go on from it.
+    ///
+    /// # Errors
+    /// If the savepoint was made after one that was rolled back to since, or is another transaction's.
+    pub fn roll_back_to(&mut self, savepoint: &Savepoint) -> Result<(), SavepointError> {
+        self.scratch.writes.roll_back_to(savepoint)
     }
 
     /// Whether nothing was written.

@@ -1,10 +1,12 @@
 //! A transaction's private writes, in order of (table, key), each key once.
 //!
 //! Keys and small records are copied into one buffer, which goes from one transaction to the next;
-//! large records are shared with the generation that takes them. A few writes are kept in order in
-//! an array, more of them in a tree. What is written over stays in the buffer until that is half of
-//! it, so that a transaction that writes one key again and again takes no more memory than its
-//! writes.
+//! large records are shared with the generation that takes them. What is written over stays in the
+//! buffer until that is half of it, so that a transaction that writes one key again and again takes no
+//! more memory than its writes; what a savepoint needs stays longer (`savepoints`).
+
+mod order;
+mod savepoints;
 
 use std::collections::{BTreeMap, btree_map};
 use std::ops::{Bound, Range};
@@ -15,12 +17,14 @@ use vellum_base::TableId;
 use crate::generation::HashedKey;
 use crate::node::{Body, LargeRecord};
 use crate::vectors::encode_vectors;
+use crate::write_set::order::{ARRAY_MAX, Ordered, Places, Tree, tree_range};
+use crate::write_set::savepoints::Marks;
+
+pub(crate) use order::Writes;
+pub use savepoints::{Savepoint, SavepointError};
 
 /// Records from this size on are kept outside buffers and arenas.
 pub(crate) const LARGE_BYTES: usize = 32 * 1024;
-
-/// Writes up to which the array serves.
-const ARRAY_MAX: usize = 64;
 
 /// Fewer bytes that were written over are not worth a copy.
 const DEAD_MIN: usize = 64 * 1024;
@@ -30,39 +34,51 @@ const WRITE_OVERHEAD: usize = 96;
 
 struct Write {
     table: TableId,
-    key: Range<usize>,
+    key_len: u32,
+    /// Where the key begins in the buffer.
+    start: usize,
     hash: u64,
+    /// The last savepoint's number when it was written.
+    since: u64,
     body: WriteBody,
-}
-
-impl Write {
-    /// Bytes in the buffer, from the key's first on.
-    fn buffered(&self) -> usize {
-        let record = match self.body {
-            WriteBody::Put { value, vectors } => value + vectors,
-            WriteBody::Large(_) | WriteBody::Delete => 0,
-        };
-        self.key.len() + record
-    }
 }
 
 enum WriteBody {
     /// The value, then the vectors, behind the key.
     Put {
-        value: usize,
-        vectors: usize,
+        value: u32,
+        vectors: u32,
     },
-    Large(LargeRecord),
+    Large(Box<LargeRecord>),
     Delete,
 }
 
-/// The order of the writes: places in `writes`.
-enum Ordered {
-    Array(Vec<u32>),
-    Tree(BTreeMap<Box<[u8]>, u32>),
+impl Write {
+    fn key(&self) -> Range<usize> {
+        self.start..self.start + self.key_len as usize
+    }
+
+    /// Bytes in the buffer, from the key's first on.
+    fn buffered(&self) -> usize {
+        let record = match self.body {
+            WriteBody::Put { value, vectors } => value as usize + vectors as usize,
+            WriteBody::Large(_) | WriteBody::Delete => 0,
+        };
+        self.key_len as usize + record
+    }
+
+    /// Bytes that it counts.
+    fn counted(&self) -> usize {
+        let large = match &self.body {
+            WriteBody::Large(record) => record.value.len() + record.vectors.len(),
+            WriteBody::Put { .. } | WriteBody::Delete => 0,
+        };
+        WRITE_OVERHEAD + self.buffered() + large
+    }
 }
 
 /// See the module.
+#[derive(Default)]
 pub(crate) struct WriteSet {
     bytes: Vec<u8>,
     writes: Vec<Write>,
@@ -70,25 +86,7 @@ pub(crate) struct WriteSet {
     total: usize,
     /// Bytes of the buffer that belong to no write any more.
     dead: usize,
-}
-
-impl Default for WriteSet {
-    fn default() -> Self {
-        Self {
-            bytes: Vec::new(),
-            writes: Vec::new(),
-            ordered: Ordered::Array(Vec::new()),
-            total: 0,
-            dead: 0,
-        }
-    }
-}
-
-fn tree_key(table: TableId, key: &[u8]) -> Box<[u8]> {
-    let mut whole = Vec::with_capacity(4 + key.len());
-    whole.extend_from_slice(&table.0.to_be_bytes());
-    whole.extend_from_slice(key);
-    whole.into_boxed_slice()
+    marks: Marks,
 }
 
 impl WriteSet {
@@ -118,16 +116,14 @@ impl WriteSet {
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.writes.clear();
-        match &mut self.ordered {
-            Ordered::Array(array) => array.clear(),
-            Ordered::Tree(_) => self.ordered = Ordered::Array(Vec::new()),
-        }
+        self.ordered.clear();
+        self.marks.clear();
         self.total = 0;
         self.dead = 0;
     }
 
     fn key_of(&self, write: &Write) -> &[u8] {
-        &self.bytes[write.key.clone()]
+        &self.bytes[write.key()]
     }
 
     fn compare_at(&self, at: u32, table: TableId, key: &[u8]) -> std::cmp::Ordering {
@@ -146,28 +142,38 @@ impl WriteSet {
                     .ok()?;
                 Some(array[place] as usize)
             }
-            Ordered::Tree(tree) => tree.get(&tree_key(table, key)).map(|at| *at as usize),
+            Ordered::Trees(trees) => trees.get(&table)?.get(key).map(|at| *at as usize),
         }
     }
 
     /// The write to a key, if there is one.
     pub(crate) fn get(&self, table: TableId, key: &[u8]) -> Option<Body<'_>> {
-        self.find(table, key).map(|at| self.body(at))
+        self.find(table, key).map(|at| self.body(&self.writes[at]))
     }
 
-    fn body(&self, at: usize) -> Body<'_> {
-        let write = &self.writes[at];
+    fn body<'a>(&'a self, write: &'a Write) -> Body<'a> {
         match &write.body {
             WriteBody::Delete => Body::Delete,
             WriteBody::Large(record) => Body::Large(record),
             WriteBody::Put { value, vectors } => {
-                let start = write.key.end;
+                let start = write.key().end;
+                let (value, vectors) = (*value as usize, *vectors as usize);
                 Body::Put {
                     value: &self.bytes[start..start + value],
                     vectors: &self.bytes[start + value..start + value + vectors],
                 }
             }
         }
+    }
+
+    fn item(&self, at: u32) -> (HashedKey<'_>, Body<'_>) {
+        let write = &self.writes[at as usize];
+        let key = HashedKey {
+            table: write.table,
+            key: self.key_of(write),
+            hash: write.hash,
+        };
+        (key, self.body(write))
     }
 
     /// Writes a record, in place of what was written to the key before.
@@ -178,57 +184,53 @@ impl WriteSet {
         vectors: &[(&str, &[f32])],
         vectors_len: usize,
     ) {
-        let record_len = value.len() + vectors_len;
-        self.total += Self::write_bytes(key.key, record_len);
-        let range = self.copy_key(key.key);
-        let body = if record_len >= LARGE_BYTES {
+        let start = self.copy_key(key.key);
+        let body = if value.len() + vectors_len >= LARGE_BYTES {
             let mut encoded = Vec::with_capacity(vectors_len);
             encode_vectors(vectors, &mut encoded);
-            WriteBody::Large(LargeRecord {
+            WriteBody::Large(Box::new(LargeRecord {
                 value: Arc::from(value),
                 vectors: encoded.into(),
-            })
+            }))
         } else {
             self.bytes.extend_from_slice(value);
             let from = self.bytes.len();
             encode_vectors(vectors, &mut self.bytes);
             WriteBody::Put {
-                value: value.len(),
-                vectors: self.bytes.len() - from,
+                value: value.len() as u32,
+                vectors: (self.bytes.len() - from) as u32,
             }
         };
-        self.enter(Write {
-            table: key.table,
-            key: range,
-            hash: key.hash,
-            body,
-        });
+        self.enter(key, start, body);
     }
 
     /// Writes a deletion, in place of what was written to the key before.
     pub(crate) fn delete(&mut self, key: HashedKey<'_>) {
-        self.total += Self::write_bytes(key.key, 0);
-        let range = self.copy_key(key.key);
-        self.enter(Write {
-            table: key.table,
-            key: range,
-            hash: key.hash,
-            body: WriteBody::Delete,
-        });
+        let start = self.copy_key(key.key);
+        self.enter(key, start, WriteBody::Delete);
     }
 
-    fn copy_key(&mut self, key: &[u8]) -> Range<usize> {
+    fn copy_key(&mut self, key: &[u8]) -> usize {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(key);
-        start..self.bytes.len()
+        start
     }
 
-    fn enter(&mut self, write: Write) {
-        let at = self.writes.len() as u32;
-        let Ordered::Tree(tree) = &mut self.ordered else {
-            return self.enter_array(at, write);
+    fn enter(&mut self, key: HashedKey<'_>, start: usize, body: WriteBody) {
+        let write = Write {
+            table: key.table,
+            key_len: key.key.len() as u32,
+            start,
+            hash: key.hash,
+            since: self.marks.last(),
+            body,
         };
-        match tree.entry(tree_key(write.table, &self.bytes[write.key.clone()])) {
+        self.total += write.counted();
+        let at = self.writes.len() as u32;
+        let Ordered::Trees(trees) = &mut self.ordered else {
+            return self.enter_array(at, key, write);
+        };
+        match trees.entry(key.table).or_default().entry(key.key.into()) {
             btree_map::Entry::Occupied(old) => {
                 let old = *old.get() as usize;
                 self.replace(old, write);
@@ -240,15 +242,14 @@ impl WriteSet {
         }
     }
 
-    fn enter_array(&mut self, at: u32, write: Write) {
-        let key = &self.bytes[write.key.clone()];
+    fn enter_array(&mut self, at: u32, key: HashedKey<'_>, write: Write) {
         let Ordered::Array(array) = &self.ordered else {
             return;
         };
         // Keys often come in order: look at the last one first.
         let place = match array.last() {
-            Some(last) if self.compare_at(*last, write.table, key).is_lt() => Err(array.len()),
-            _ => array.binary_search_by(|at| self.compare_at(*at, write.table, key)),
+            Some(last) if self.compare_at(*last, key.table, key.key).is_lt() => Err(array.len()),
+            _ => array.binary_search_by(|at| self.compare_at(*at, key.table, key.key)),
         };
         match place {
             Ok(place) => {
@@ -261,51 +262,58 @@ impl WriteSet {
                     array.insert(place, at);
                 }
                 if self.writes.len() > ARRAY_MAX {
-                    self.grow_tree();
+                    self.grow_trees();
                 }
             }
         }
     }
 
     fn replace(&mut self, old: usize, write: Write) {
-        let before = &self.writes[old];
-        let record_len = match &before.body {
-            WriteBody::Put { value, vectors } => value + vectors,
-            WriteBody::Large(record) => record.value.len() + record.vectors.len(),
-            WriteBody::Delete => 0,
-        };
-        self.total -= Self::write_bytes(self.key_of(before), record_len);
-        self.dead += before.buffered();
-        self.writes[old] = write;
+        if self.marks.needs(&self.writes[old]) {
+            self.forget_dropped();
+        }
+        let before = std::mem::replace(&mut self.writes[old], write);
+        self.total -= before.counted();
+        if self.marks.needs(&before) {
+            self.marks.remember(old, before);
+        } else {
+            self.dead += before.buffered();
+        }
+        self.compact_if_worth();
+    }
+
+    /// Takes what was written over out of the buffer, if it is half of it.
+    fn compact_if_worth(&mut self) {
         if self.dead > DEAD_MIN && self.dead > self.bytes.len() / 2 {
             self.compact();
         }
     }
 
-    /// Takes what was written over out of the buffer.
     fn compact(&mut self) {
         let mut bytes = Vec::with_capacity(self.bytes.len() - self.dead);
-        for write in &mut self.writes {
-            let start = bytes.len();
-            let from = write.key.start;
+        for write in self.writes.iter_mut().chain(self.marks.remembered()) {
+            let from = write.start;
+            write.start = bytes.len();
             bytes.extend_from_slice(&self.bytes[from..from + write.buffered()]);
-            write.key = start..start + write.key.len();
         }
         self.bytes = bytes;
         self.dead = 0;
     }
 
-    fn grow_tree(&mut self) {
-        let writes = self.writes.iter().enumerate();
-        let tree = writes.map(|(at, write)| (tree_key(write.table, self.key_of(write)), at as u32));
-        self.ordered = Ordered::Tree(tree.collect());
+    fn grow_trees(&mut self) {
+        let mut trees = BTreeMap::<TableId, Tree>::new();
+        for (at, write) in self.writes.iter().enumerate() {
+            let tree = trees.entry(write.table).or_default();
+            tree.insert(self.key_of(write).into(), at as u32);
+        }
+        self.ordered = Ordered::Trees(trees);
     }
 
     /// All writes in order of (table, key).
     pub(crate) fn iter(&self) -> Writes<'_> {
         let places = match &self.ordered {
             Ordered::Array(array) => Places::Array(array.iter()),
-            Ordered::Tree(tree) => Places::Tree(tree.range::<[u8], _>(..)),
+            Ordered::Trees(trees) => Places::Trees(trees.values().flatten()),
         };
         Writes { set: self, places }
     }
@@ -338,130 +346,13 @@ impl WriteSet {
                 };
                 Places::Array(array[start..end.max(start)].iter())
             }
-            Ordered::Tree(tree) => tree_range(tree, table, lower, upper),
+            Ordered::Trees(trees) => trees
+                .get(&table)
+                .map_or_else(Places::default, |tree| tree_range(tree, lower, upper)),
         };
         Writes { set: self, places }
     }
 }
 
-fn tree_range<'a>(
-    tree: &'a BTreeMap<Box<[u8]>, u32>,
-    table: TableId,
-    lower: Bound<&[u8]>,
-    upper: Bound<&[u8]>,
-) -> Places<'a> {
-    let whole = |key: &[u8]| tree_key(table, key);
-    let lower = match lower {
-        Bound::Unbounded => Bound::Included(whole(&[])),
-        Bound::Included(key) => Bound::Included(whole(key)),
-        Bound::Excluded(key) => Bound::Excluded(whole(key)),
-    };
-    let upper = match upper {
-        Bound::Unbounded => match table.0.checked_add(1) {
-            Some(next) => Bound::Excluded(tree_key(TableId(next), &[])),
-            None => Bound::Unbounded,
-        },
-        Bound::Included(key) => Bound::Included(whole(key)),
-        Bound::Excluded(key) => Bound::Excluded(whole(key)),
-    };
-    let bytes = |bound: &Bound<Box<[u8]>>| match bound {
-        Bound::Unbounded => None,
-        Bound::Included(key) => Some((key.clone(), false)),
-        Bound::Excluded(key) => Some((key.clone(), true)),
-    };
-    // A tree's range panics where the bounds cross; an array's is empty.
-    if let (Some((low, low_open)), Some((high, high_open))) = (bytes(&lower), bytes(&upper))
-        && (low > high || (low == high && (low_open || high_open)))
-    {
-        return Places::Array([].iter());
-    }
-    let lower = lower.as_ref().map(|key| &**key);
-    let upper = upper.as_ref().map(|key| &**key);
-    Places::Tree(tree.range::<[u8], _>((lower, upper)))
-}
-
-enum Places<'a> {
-    Array(std::slice::Iter<'a, u32>),
-    Tree(btree_map::Range<'a, Box<[u8]>, u32>),
-}
-
-/// Writes in order; see [`WriteSet::iter`].
-pub(crate) struct Writes<'a> {
-    set: &'a WriteSet,
-    places: Places<'a>,
-}
-
-impl<'a> Writes<'a> {
-    fn item(&self, at: u32) -> (HashedKey<'a>, Body<'a>) {
-        let set: &'a WriteSet = self.set;
-        let write = &set.writes[at as usize];
-        let key = HashedKey {
-            table: write.table,
-            key: set.key_of(write),
-            hash: write.hash,
-        };
-        (key, set.body(at as usize))
-    }
-}
-
-impl<'a> Iterator for Writes<'a> {
-    type Item = (HashedKey<'a>, Body<'a>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let at = match &mut self.places {
-            Places::Array(places) => *places.next()?,
-            Places::Tree(places) => *places.next()?.1,
-        };
-        Some(self.item(at))
-    }
-}
-
-impl DoubleEndedIterator for Writes<'_> {
-    fn next_back(&mut self) -> Option<Self::Item> {
-        let at = match &mut self.places {
-            Places::Array(places) => *places.next_back()?,
-            Places::Tree(places) => *places.next_back()?.1,
-        };
-        Some(self.item(at))
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn writing_over_the_same_keys_takes_no_more_memory() {
-        let mut writes = WriteSet::default();
-        let table = TableId(1);
-        let keys: Vec<Vec<u8>> = (0..100u8).map(|n| vec![n; 1 + n as usize]).collect();
-        let vector = ("v", &[1.0, 2.0][..]);
-        for pass in 0..200u8 {
-            for (n, key) in keys.iter().enumerate() {
-                let key = HashedKey::new(0, table, key);
-                match n % 10 {
-                    9 if pass % 2 == 1 => writes.delete(key),
-                    _ => writes.put(key, &[pass; 500], &[vector], 5 + 1 + 8),
-                }
-            }
-        }
-        let counted = writes.total_bytes();
-        assert!(
-            writes.capacity() < 4 * counted + DEAD_MIN,
-            "{}",
-            writes.capacity()
-        );
-        for (n, key) in keys.iter().enumerate() {
-            let found = writes.get(table, key);
-            if n % 10 == 9 {
-                assert!(matches!(found, Some(Body::Delete)));
-            } else {
-                let Some(Body::Put { value, vectors }) = found else {
-                    panic!("{found:?}")
-                };
-                assert_eq!(value, [199; 500]);
-                assert_eq!(vectors.len(), 5 + 1 + 8);
-            }
-        }
-    }
-}
+mod tests;
