@@ -236,6 +236,22 @@ pub enum Error {
     #[error("the disk is full: {0}")]
     DiskFull(String),
 
+    /// The writes of open transactions take all that the memory budget has for them; this write was not
+    /// done, and its transaction goes on. Commit in smaller parts, or end other transactions; load a new
+    /// table with [`crate::Database::bulk_load`]; or raise [`crate::Options::memory_budget`], of which an
+    /// eighth is theirs.
+    #[error("this transaction's writes would take {bytes} bytes of memory, beside {others} of other open \
+        transactions, and together they may take {limit}, an eighth of the memory budget: commit in \
+        smaller parts, or open the database with a memory budget of {} or more", budget_for(*.bytes, *.others))]
+    WriteMemory {
+        /// Bytes that this transaction's writes would take.
+        bytes: usize,
+        /// Bytes that those of other transactions take, small ones apart.
+        others: usize,
+        /// What all of them may take.
+        limit: usize,
+    },
+
     /// The system gave no memory. The operation was not done.
     #[error("out of memory: {0}")]
     OutOfMemory(String),
@@ -379,7 +395,7 @@ impl Error {
             | Self::Decode { .. }
             | Self::ReadOnly => Remedy::FixTheCall,
             Self::DiskFull(_) => Remedy::FreeSpace,
-            Self::OutOfMemory(_) => Remedy::FreeMemory,
+            Self::OutOfMemory(_) | Self::WriteMemory { .. } => Remedy::FreeMemory,
             Self::Closed | Self::Poisoned(_) => Remedy::Reopen,
             Self::Corrupt(_) => Remedy::Restore,
             Self::AlreadyOpen { .. }
@@ -434,6 +450,13 @@ fn winner_text(winner: Option<Timestamp>) -> String {
         || "another commit is under way".into(),
         |at| format!("commit {at} won"),
     )
+}
+
+/// A budget in which writes of so many bytes have their place.
+fn budget_for(bytes: usize, others: usize) -> usize {
+    bytes
+        .saturating_add(others)
+        .saturating_mul(crate::recovery::WRITES_PART)
 }
 
 fn read_text(read: ReadKind) -> &'static str {

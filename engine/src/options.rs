@@ -78,9 +78,10 @@ impl Options {
         self
     }
 
-    /// Bytes of memory for records: half of them for pages, the rest for what was committed lately and
-    /// is not yet in pages. At least 8 MiB. Vectors of indexes, open transactions, and versions that
-    /// old snapshots keep come on top. Address space is reserved at once, memory is taken as it is
+    /// Bytes of memory for records: half of them for pages, three eighths for what was committed lately and
+    /// is not yet in pages, an eighth for the writes of open transactions
+    /// ([`crate::Error::WriteMemory`]). At least 8 MiB. Vectors of indexes, what transactions read, and
+    /// versions that old snapshots keep come on top. Address space is reserved at once, memory is taken as it is
     /// used. Default: 1 GiB.
     #[must_use]
     pub fn memory_budget(mut self, bytes: usize) -> Self {

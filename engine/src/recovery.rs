@@ -174,6 +174,9 @@ fn assemble(
     let last = found.position.timestamp;
     let store = Store::new(log.clone(), catalog, base, last, store_options)
         .map_err(|error| Error::OutOfMemory(error.to_string()))?;
+    store
+        .allowance()
+        .limit_to(options.memory_budget / WRITES_PART);
     let store = Arc::new(store);
     let merger = Merger {
         store: store.clone(),
@@ -267,6 +270,10 @@ impl Owner<Catalog> for ByStore<'_> {
         self.0
     }
 }
+
+/// The writes of open transactions may take this part of the budget: what pool and four generations
+/// leave.
+pub(crate) const WRITES_PART: usize = 10;
 
 /// A generation's share of the budget: two fill while two are merged.
 fn generation_bytes(options: &Options) -> usize {

@@ -405,6 +405,15 @@ impl Error {
             CommitError::TooLarge { bytes, limit } => {
                 crate::InvalidArgument::CommitTooLarge { bytes, limit }.into()
             }
+            CommitError::WriteMemory {
+                bytes,
+                others,
+                limit,
+            } => Self::WriteMemory {
+                bytes,
+                others,
+                limit,
+            },
             CommitError::Log(error) => Self::from_log(error),
             CommitError::Memory(what) => Self::OutOfMemory(what),
         }

@@ -28,6 +28,10 @@ pub struct Stats {
     pub generations: usize,
     /// Transactions that are open, this call's own not counted.
     pub transactions_open: usize,
+    /// Bytes of memory that their writes have, but for the first 64 KiB of each.
+    pub write_set_bytes: usize,
+    /// What these may take together: see [`crate::Error::WriteMemory`].
+    pub write_set_budget_bytes: usize,
     /// Pages: the records that were merged, in memory and in the file.
     pub pages: PageStats,
     /// The log on the disk; `None` for a database in memory or opened for reading only.
@@ -174,6 +178,8 @@ impl Stats {
             version_bytes: store.version_bytes,
             generations: store.generations,
             transactions_open: store.snapshots_open,
+            write_set_bytes: store.write_set_bytes,
+            write_set_budget_bytes: shared.store.allowance().limit(),
             pages: PageStats::gather(shared),
             log: shared.log.wal().map(|wal| LogStats::of(&wal.stats())),
         }

@@ -80,7 +80,8 @@ impl Transaction {
     ///
     /// # Errors
     /// [`Error::InvalidArgument`]; the table is not in this snapshot; the transaction has become
-    /// larger than a commit may be ([`InvalidArgument::CommitTooLarge`]: [`crate::COMMIT_BYTES_MAX`]).
+    /// larger than the memory budget allows ([`Error::WriteMemory`]), or than a commit may be
+    /// ([`InvalidArgument::CommitTooLarge`]: [`crate::COMMIT_BYTES_MAX`]).
     pub fn insert(
         &mut self,
         table: &Table,

@@ -108,7 +108,7 @@ fn vectors_beyond_1_gib_are_refused_with_the_limit() {
 
 #[test]
 fn a_transaction_larger_than_a_commit_may_be_is_refused_with_the_limit() {
-    let db = Database::in_memory().unwrap();
+    let db = Options::new().memory_budget(24 << 30).in_memory().unwrap();
     let items = db.table("items").unwrap();
     let half = vec![0; usize::try_from(COMMIT_BYTES_MAX / 2).unwrap() - 1000];
     let mut txn = db.begin().unwrap();

@@ -64,6 +64,14 @@ fn the_document_states_the_remedies_that_errors_have() {
         ("TableLoading", Error::TableLoading { table: "t".into() }),
         ("DiskFull", Error::DiskFull("d".into())),
         ("OutOfMemory", Error::OutOfMemory("d".into())),
+        (
+            "WriteMemory",
+            Error::WriteMemory {
+                bytes: 2,
+                others: 0,
+                limit: 1,
+            },
+        ),
         ("Closed", Error::Closed),
         ("ReadOnly", Error::ReadOnly),
         ("Poisoned", Error::Poisoned("p".into())),

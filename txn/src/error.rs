@@ -52,6 +52,15 @@ pub enum CommitError {
         /// The limit.
         limit: u64,
     },
+    /// More memory than the writes of open transactions may take together.
+    WriteMemory {
+        /// Bytes that this transaction's writes would take.
+        bytes: usize,
+        /// Bytes that those of others take, small ones apart.
+        others: usize,
+        /// What they may take together.
+        limit: usize,
+    },
     /// The log refused.
     Log(LogError),
     /// The system gave no memory for a generation.
@@ -103,6 +112,16 @@ impl fmt::Display for CommitError {
             }
             Self::TooLarge { bytes, limit } => {
                 write!(f, "a commit of {bytes} bytes; the limit is {limit}")
+            }
+            Self::WriteMemory {
+                bytes,
+                others,
+                limit,
+            } => {
+                write!(
+                    f,
+                    "writes of {bytes} bytes, beside {others} of others; the limit is {limit}"
+                )
             }
             Self::Log(error) => error.fmt(f),
             Self::Memory(what) => write!(f, "no memory for the version store: {what}"),

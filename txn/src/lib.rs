@@ -6,6 +6,7 @@
 //! serializable in `validation`, reclamation in `registry`.
 
 mod admission;
+mod allowance;
 mod arena;
 mod backlog;
 mod commit;
@@ -37,6 +38,7 @@ mod vectors;
 mod view;
 mod write_set;
 
+pub use allowance::{Allowance, Grant};
 pub use arena::{At, CellAt, EntryAt, Room, VersionAt};
 pub use backlog::{Backlog, Wake};
 pub use commit::COMMIT_BYTES_MAX;

@@ -15,6 +15,7 @@ use vellum_base::{Decoder, TableId, Timestamp};
 use vellum_sync::Mutex;
 use vellum_sync::atomic::{AtomicU64, Ordering};
 
+use crate::allowance::Allowance;
 use crate::arena::{Arena, Room};
 use crate::backlog::Backlog;
 use crate::error::{CommitError, ReplayError, SchemaError};
@@ -70,6 +71,8 @@ pub struct StoreStats {
     pub generations: usize,
     /// Bytes of keys and versions in all generations.
     pub version_bytes: usize,
+    /// Bytes granted for the writes of open transactions.
+    pub write_set_bytes: usize,
     /// Sorted runs in all generations.
     pub runs: usize,
     /// Keys not yet in order, in all generations.
@@ -106,6 +109,7 @@ pub struct Store<S: Schema> {
     visible: Padded,
     recent: Recent,
     backlog: Backlog,
+    allowance: Allowance,
     merging: Mutex<()>,
     log: Arc<dyn CommitLog>,
     options: StoreOptions,
@@ -131,6 +135,7 @@ impl<S: Schema> Store<S> {
             visible: Padded(AtomicU64::new(last.0)),
             recent: Recent::new(),
             backlog: Backlog::default(),
+            allowance: Allowance::default(),
             merging: Mutex::new(()),
             log,
             options,
@@ -153,6 +158,12 @@ impl<S: Schema> Store<S> {
     #[must_use]
     pub fn backlog(&self) -> &Backlog {
         &self.backlog
+    }
+
+    /// What the writes of open transactions may take.
+    #[must_use]
+    pub fn allowance(&self) -> &Allowance {
+        &self.allowance
     }
 
     pub(crate) fn seed(&self) -> u64 {
@@ -366,6 +377,7 @@ impl<S: Schema> Store<S> {
             snapshot_oldest: oldest.map(Timestamp),
             visible: self.visible(),
             settled: self.settled(),
+            write_set_bytes: self.allowance.granted(),
             ..StoreStats::default()
         };
         (stats.commits, stats.conflicts) = self.registry.slots().counts();

@@ -5,6 +5,7 @@ use std::ops::Bound;
 use vellum_base::{TableId, Timestamp};
 use vellum_sync::atomic::Ordering;
 
+use crate::allowance::Grant;
 use crate::commit::{COMMIT_BYTES_MAX, Commit};
 use crate::error::CommitError;
 use crate::generation::HashedKey;
@@ -95,6 +96,7 @@ pub struct Transaction<S: Schema, O: Owner<S>> {
     at: Timestamp,
     isolation: Isolation,
     scratch: Scratch,
+    grant: Grant,
 }
 
 impl<S: Schema, O: Owner<S>> Transaction<S, O> {
@@ -123,6 +125,7 @@ impl<S: Schema, O: Owner<S>> Transaction<S, O> {
             at,
             isolation,
             scratch,
+            grant: Grant::default(),
         }
     }
 
@@ -222,7 +225,7 @@ impl<S: Schema, O: Owner<S>> Transaction<S, O> {
     /// Writes a record: a value and its named vectors, sorted by name, in place of what stands.
     ///
     /// # Errors
-    /// [`CommitError::TooLarge`]; the transaction is as it was.
+    /// [`CommitError::TooLarge`], [`CommitError::WriteMemory`]; the transaction is as it was.
     pub fn put(
         &mut self,
         table: TableId,
@@ -240,7 +243,7 @@ impl<S: Schema, O: Owner<S>> Transaction<S, O> {
     /// Writes a deletion.
     ///
     /// # Errors
-    /// [`CommitError::TooLarge`]; the transaction is as it was.
+    /// [`CommitError::TooLarge`], [`CommitError::WriteMemory`]; the transaction is as it was.
     pub fn delete(&mut self, table: TableId, key: &[u8]) -> Result<(), CommitError> {
         self.check_size(WriteSet::write_bytes(key, 0))?;
         let key = self.hashed(table, key);
@@ -264,11 +267,11 @@ impl<S: Schema, O: Owner<S>> Transaction<S, O> {
     ///
     /// # Errors
     /// [`CommitError::TooLarge`].
-    pub fn check_room(&self, writes: usize, bytes: usize) -> Result<(), CommitError> {
+    pub fn check_room(&mut self, writes: usize, bytes: usize) -> Result<(), CommitError> {
         self.check_size(writes * WriteSet::write_bytes(&[], 0) + bytes)
     }
 
-    fn check_size(&self, more: usize) -> Result<(), CommitError> {
+    fn check_size(&mut self, more: usize) -> Result<(), CommitError> {
         let bytes = (self.scratch.writes.total_bytes() + more) as u64;
         if bytes > COMMIT_BYTES_MAX {
             return Err(CommitError::TooLarge {
@@ -276,7 +279,8 @@ impl<S: Schema, O: Owner<S>> Transaction<S, O> {
                 limit: COMMIT_BYTES_MAX,
             });
         }
-        Ok(())
+        let memory = self.scratch.writes.memory() + more;
+        self.grant.cover(memory, self.owner.store().allowance())
     }
 
     /// A place in the writes to roll back to.
@@ -290,7 +294,10 @@ impl<S: Schema, O: Owner<S>> Transaction<S, O> {
     /// # Errors
     /// If the savepoint was made after one that was rolled back to since, or is another transaction's.
     pub fn roll_back_to(&mut self, savepoint: &Savepoint) -> Result<(), SavepointError> {
-        self.scratch.writes.roll_back_to(savepoint)
+        self.scratch.writes.roll_back_to(savepoint)?;
+        let memory = self.scratch.writes.memory();
+        self.grant.shrink(memory, self.owner.store().allowance());
+        Ok(())
     }
 
     /// Whether nothing was written.
@@ -320,6 +327,7 @@ impl<S: Schema, O: Owner<S>> Drop for Transaction<S, O> {
         if let Some(mut pin) = self.pin.take() {
             let registry = self.owner.store().registry();
             self.scratch.recycle();
+            self.grant.shrink(0, self.owner.store().allowance());
             let scratch = std::mem::take(&mut self.scratch);
             registry.with_scratch(&mut pin, |place| *place = scratch);
             registry.unpin(pin);

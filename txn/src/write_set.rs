@@ -103,6 +103,11 @@ impl WriteSet {
         self.total
     }
 
+    /// Memory that it takes, about: with what is written over and not gone yet, and what savepoints keep.
+    pub(crate) fn memory(&self) -> usize {
+        self.total + self.marks.bytes + self.dead
+    }
+
     /// Bytes that a write of such a key and record counts.
     pub(crate) fn write_bytes(key: &[u8], record_len: usize) -> usize {
         WRITE_OVERHEAD + key.len() + record_len

@@ -17,7 +17,7 @@
 
 use std::sync::Arc;
 
-use crate::write_set::order::Ordered;
+use crate::write_set::order::{ARRAY_MAX, Ordered};
 use crate::write_set::{Write, WriteSet};
 
 /// A place in a transaction's writes to which it can be rolled back. One that is dropped frees what was
@@ -171,5 +171,8 @@ impl WriteSet {
             array.retain(|at| (*at as usize) < len);
         }
         self.writes.truncate(len);
+        if len < self.writes.capacity() / 4 {
+            self.writes.shrink_to(2 * len.max(ARRAY_MAX));
+        }
     }
 }
