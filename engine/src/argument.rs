@@ -150,6 +150,13 @@ pub enum InvalidArgument {
         /// What the codec said.
         why: String,
     },
+    /// No merge operator has the name, which a call gives or the log. Register it:
+    /// [`crate::Options::merge_operator`].
+    #[error("there is no merge operator `{name}`: register it with `Options::merge_operator`")]
+    UnknownOperator {
+        /// The name.
+        name: String,
+    },
     /// A savepoint was made after one that was rolled back to since: it went with what was taken back.
     #[error(
         "the savepoint is gone: the transaction was rolled back to an earlier one since; make another"

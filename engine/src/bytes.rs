@@ -13,6 +13,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 use vellum_pages::base::LargeValue;
 use vellum_pages::tree::Found;
+use vellum_txn::Stored;
 
 /// Keys up to so many bytes that come from pages take no memory of their own.
 const KEY_BYTES_INLINE: usize = 40;
@@ -149,6 +150,8 @@ enum ValueBytes<'a> {
     Memory(&'a [u8]),
     Page(Found<'a>),
     Large(Arc<LargeValue<'a>>),
+    /// What an own operand came to.
+    Folded(Arc<Stored>),
 }
 
 impl<'a> Value<'a> {
@@ -165,6 +168,10 @@ impl<'a> Value<'a> {
     pub(crate) fn of_large(large: Arc<LargeValue<'a>>) -> Self {
         Self(ValueBytes::Large(large))
     }
+
+    pub(crate) fn of_folded(folded: Arc<Stored>) -> Self {
+        Self(ValueBytes::Folded(folded))
+    }
 }
 
 impl Deref for Value<'_> {
@@ -177,6 +184,7 @@ impl Deref for Value<'_> {
             // Large ones are read before they come here.
             ValueBytes::Page(found) => found.body().map_or(&[], |(value, _)| value),
             ValueBytes::Large(large) => large.value(),
+            ValueBytes::Folded(folded) => &folded.0,
         }
     }
 }

@@ -34,7 +34,7 @@ use std::sync::Arc;
 
 use vellum_base::{IndexId, TableId, Timestamp};
 use vellum_pages::tree::Born;
-use vellum_txn::{Column, Schema};
+use vellum_txn::{Column, Schema, Stored, Unreadable};
 
 use crate::argument::InvalidArgument;
 use crate::change::Change;
@@ -359,6 +359,10 @@ impl Catalog {
 
 impl Schema for Catalog {
     type Base = Paged;
+
+    fn stored(base: &Paged, table: TableId, key: &[u8]) -> Result<Option<Stored>, Unreadable> {
+        base.stored(table, key)
+    }
 
     fn is_open(&self, table: TableId) -> bool {
         self.entry(table).is_some_and(TableEntry::is_live)

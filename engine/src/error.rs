@@ -232,6 +232,20 @@ pub enum Error {
         why: String,
     },
 
+    /// A merge operator refused a value or an operand. Fix the call; from a commit, nothing was
+    /// committed.
+    #[error("merging by `{operator}` into key {key} of table `{table}`: {why}")]
+    Merge {
+        /// The table of the key.
+        table: String,
+        /// The key.
+        key: QuotedKey,
+        /// The operator's name.
+        operator: String,
+        /// What it said.
+        why: String,
+    },
+
     /// The disk is full. Free space; the commit was not made, what was committed is safe.
     #[error("the disk is full: {0}")]
     DiskFull(String),
@@ -393,6 +407,7 @@ impl Error {
             | Self::VersionMismatch { .. }
             | Self::TypeMismatch { .. }
             | Self::Decode { .. }
+            | Self::Merge { .. }
             | Self::ReadOnly => Remedy::FixTheCall,
             Self::DiskFull(_) => Remedy::FreeSpace,
             Self::OutOfMemory(_) | Self::WriteMemory { .. } => Remedy::FreeMemory,

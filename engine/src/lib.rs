@@ -10,6 +10,7 @@
 //! | [`Database`], [`Options`] | opening, tables, indexes |
 //! | [`ReadTransaction`] | a snapshot, and what can be asked of it |
 //! | [`Transaction`], [`Savepoint`], [`CommitHandle`], [`Durability`], [`Isolation`] | writing |
+//! | [`MergeOperator`], [`AddI64`], [`AddU64`], [`Union`] | changing values without reading them |
 //! | [`BulkLoad`] | a whole table at once |
 //! | [`Table`], [`TableOptions`], [`Record`], [`Key`], [`Value`] | what is stored |
 //! | [`TypedTable`], [`Codec`] | keys and values with types |
@@ -35,6 +36,7 @@ mod hit;
 mod index;
 mod load;
 mod log;
+mod merge;
 mod merging;
 mod options;
 mod ordered;
@@ -68,6 +70,7 @@ pub use handle::CommitHandle;
 pub use hit::{Hit, Hits};
 pub use index::{Exact, IndexInfo, NewIndex};
 pub use load::BulkLoad;
+pub use merge::{AddI64, AddU64, Union};
 pub use options::Options;
 pub use ordered::{IndexEntry, IndexRange, Ordered, OrderedIndexInfo};
 pub use quoted::QuotedKey;
@@ -98,6 +101,7 @@ pub use vellum_disk as disk;
 pub use vellum_index as plugin;
 pub use vellum_index::Metric;
 pub use vellum_txn::{
-    COMMIT_BYTES_MAX, Durability, Isolation, READS_BYTES_MAX, ReadKind, Savepoint,
+    COMMIT_BYTES_MAX, Durability, Isolation, MergeError, MergeOperator, READS_BYTES_MAX, ReadKind,
+    Savepoint,
 };
 pub use verify::{LogReport, TableReport, VerifyReport};

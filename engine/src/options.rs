@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use vellum_disk::Disk;
 use vellum_index::{IndexPlugin, KeyExtractor};
-use vellum_txn::Durability;
+use vellum_txn::{Durability, MergeOperator, Operators};
 
 use crate::database::Database;
 use crate::error::Result;
@@ -30,6 +30,8 @@ pub struct Options {
     pub(crate) background: bool,
     pub(crate) index_plugins: Vec<Arc<dyn IndexPlugin>>,
     pub(crate) key_extractors: Vec<Arc<dyn KeyExtractor>>,
+    pub(crate) operators: Operators,
+    pub(crate) operator_names: Vec<String>,
 }
 
 impl Default for Options {
@@ -42,6 +44,8 @@ impl Default for Options {
             background: true,
             index_plugins: Vec::new(),
             key_extractors: Vec::new(),
+            operators: crate::merge::supplied(),
+            operator_names: Vec::new(),
         }
     }
 }
@@ -117,6 +121,43 @@ impl Options {
         self
     }
 
+    /// Registers a merge operator under a name, for [`crate::Transaction::merge`]. The log has operands by
+    /// the names of their operators until a checkpoint: an opening needs those that it finds there
+    /// ([`crate::InvalidArgument::UnknownOperator`]), each with the same behaviour as when they were
+    /// written. Supplied are `"add_i64"`, `"add_u64"` and `"union"`.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use vellum::{MergeError, MergeOperator, Options};
+    ///
+    /// /// Keeps the longest.
+    /// struct Longest;
+    ///
+    /// impl MergeOperator for Longest {
+    ///     fn fold(&self, existing: Option<&[u8]>, operand: &[u8]) -> Result<Vec<u8>, MergeError> {
+    ///         self.combine(existing.unwrap_or_default(), operand)
+    ///     }
+    ///
+    ///     fn combine(&self, first: &[u8], second: &[u8]) -> Result<Vec<u8>, MergeError> {
+    ///         Ok(if second.len() > first.len() { second } else { first }.to_vec())
+    ///     }
+    /// }
+    ///
+    /// let db = Options::new().merge_operator("longest", Arc::new(Longest)).in_memory()?;
+    /// let items = db.table("items")?;
+    /// for word in ["pen", "paper", "ink"] {
+    ///     db.transact(|txn| txn.merge(&items, "word", "longest", word))?;
+    /// }
+    /// assert_eq!(db.begin_read()?.get(&items, "word")?.unwrap(), "paper");
+    /// # Ok::<(), vellum::Error>(())
+    /// ```
+    #[must_use]
+    pub fn merge_operator(mut self, name: &str, operator: Arc<dyn MergeOperator>) -> Self {
+        self.operators.add(name, operator);
+        self.operator_names.push(name.to_owned());
+        self
+    }
+
     /// Opens the database in the directory at `path`, and creates it where there is none.
     ///
     /// # Errors
@@ -152,6 +193,7 @@ impl fmt::Debug for Options {
             .field("log_segment_bytes", &self.log_segment_bytes)
             .field("memory_budget", &self.memory_budget)
             .field("background", &self.background)
+            .field("operators", &self.operators)
             .finish_non_exhaustive()
     }
 }

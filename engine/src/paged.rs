@@ -19,6 +19,7 @@ use vellum_pages::store::Position;
 use vellum_pages::tree::node::Large;
 use vellum_pages::tree::{Found, Root, Sought, Tree, TreeRange};
 use vellum_pages::{PageError, TreeId};
+use vellum_txn::{Stored, Unreadable};
 
 use crate::error::{Error, Result};
 use crate::record::StoredRecord;
@@ -141,6 +142,23 @@ impl Paged {
         }
     }
 
+    /// The record of a key as bytes, for who folds.
+    pub(crate) fn stored(
+        &self,
+        table: TableId,
+        key: &[u8],
+    ) -> std::result::Result<Option<Stored>, Unreadable> {
+        let found = self.get_below(table, key, || None);
+        let found = found.map_err(|error| match error {
+            Error::Corrupt(damage) => Unreadable::Corrupt(damage),
+            other => Unreadable::Trouble(other.to_string()),
+        })?;
+        Ok(found.map(|record| {
+            let vectors = record.vector_list().bytes().to_vec();
+            (record.value().to_vec(), vectors)
+        }))
+    }
+
     /// Those of many keys.
     pub(crate) fn get_many(
         &self,
@@ -207,6 +225,16 @@ impl std::fmt::Debug for Paged {
 }
 
 impl Error {
+    pub(crate) fn from_unreadable(error: Unreadable) -> Self {
+        match error {
+            Unreadable::Corrupt(damage) => Self::Corrupt(damage),
+            Unreadable::Trouble(what) => Self::Io {
+                what: "reading a record to merge into".to_owned(),
+                source: Arc::new(std::io::Error::other(what)),
+            },
+        }
+    }
+
     pub(crate) fn from_page(error: PageError) -> Self {
         match error {
             PageError::Read { what, source } => Self::Io {

@@ -8,20 +8,23 @@
 //! 3. A page that cannot be read ends the iteration with its error.
 //! 4. What is lent stays where it is until the range is asked again, and no longer: nothing is pinned for
 //!    it but the leaf where the range is, or the large value.
-//! 5. In a transaction whose reads are tracked, what was passed is told at each step: what was given
+//! 5. What is merged is folded when it is given out.
+//! 6. In a transaction whose reads are tracked, what was passed is told at each step: what was given
 //!    out, or that nothing is left.
 
 use std::cmp::Ordering;
 use std::fmt;
 use std::ops::{Bound, RangeBounds};
 
+use vellum_base::TableId;
 use vellum_pages::tree::node::Body;
 use vellum_pages::tree::{End, TreeRange};
-use vellum_txn::{RangeRead, TransactionRange};
+use vellum_txn::{Found, RangeRead, TransactionRange};
 
 use crate::bytes::{Key, Value};
 use crate::error::{Error, Result};
 use crate::paged::Paged;
+use crate::reading::Reading;
 use crate::record::StoredRecord;
 
 /// Records in the order of their keys, from both ends. From `iter`, `range` and `prefix` of
@@ -32,9 +35,11 @@ use crate::record::StoredRecord;
 pub struct Range<'a> {
     upper: Upper<'a>,
     lower: Option<(TreeRange<'a>, &'a Paged)>,
+    /// What own writes are of.
+    reading: Option<(Reading<'a>, TableId)>,
     /// The value that is lent, where it does not stand in the leaf (rule 4).
     lent: Option<Value<'a>>,
-    /// Rule 5.
+    /// Rule 6.
     read: Option<Box<RangeRead<'a>>>,
 }
 
@@ -51,6 +56,12 @@ enum Source<'a> {
     Transaction(Box<TransactionRange<'a>>),
 }
 
+/// A record, or an own write.
+enum Above<'a> {
+    Version(StoredRecord<'a>),
+    Own(Found<'a>),
+}
+
 /// Where a record is.
 enum At {
     Upper,
@@ -58,7 +69,7 @@ enum At {
 }
 
 /// A key, and its record unless that was deleted.
-type Decided<'a> = (&'a [u8], Option<StoredRecord<'a>>);
+type Decided<'a> = (&'a [u8], Option<Above<'a>>);
 
 impl<'a> Source<'a> {
     fn next(&mut self, end: End) -> Option<Decided<'a>> {
@@ -69,14 +80,17 @@ impl<'a> Source<'a> {
                     End::Front => range.next(),
                     End::Back => range.next_back(),
                 }?;
-                Some((key, version.map(StoredRecord::of_version)))
+                Some((
+                    key,
+                    version.map(StoredRecord::of_version).map(Above::Version),
+                ))
             }
             Self::Transaction(range) => {
                 let (key, found) = match end {
                     End::Front => range.next(),
                     End::Back => range.next_back(),
                 }?;
-                Some((key, found.map(StoredRecord::of_own)))
+                Some((key, found.map(Above::Own)))
             }
         }
     }
@@ -128,8 +142,11 @@ impl<'a> Range<'a> {
     pub(crate) fn of_transaction(
         range: TransactionRange<'a>,
         lower: Option<(TreeRange<'a>, &'a Paged)>,
+        reading: (Reading<'a>, TableId),
     ) -> Self {
-        Self::new(Source::Transaction(Box::new(range)), lower)
+        let mut range = Self::new(Source::Transaction(Box::new(range)), lower);
+        range.reading = Some(reading);
+        range
     }
 
     /// The base alone.
@@ -141,18 +158,19 @@ impl<'a> Range<'a> {
         Self {
             upper: Upper::new(source),
             lower,
+            reading: None,
             lent: None,
             read: None,
         }
     }
 
-    /// Rule 5.
+    /// Rule 6.
     pub(crate) fn tracked(mut self, read: Option<RangeRead<'a>>) -> Self {
         self.read = read.map(Box::new);
         self
     }
 
-    /// Rule 5.
+    /// Rule 6.
     #[inline]
     fn passed(&mut self, end: End, key: &[u8]) {
         if let Some(read) = &mut self.read {
@@ -199,7 +217,7 @@ impl<'a> Range<'a> {
         match self.find(end)? {
             None => Ok(None),
             Some(At::Upper) => {
-                let Some((key, Some(record))) = self.upper.take(end) else {
+                let Some((key, record)) = self.take_upper(end)? else {
                     return Ok(None);
                 };
                 self.passed(end, key);
@@ -275,8 +293,7 @@ impl<'a> Range<'a> {
         match self.find(end)? {
             None => Ok(None),
             Some(At::Upper) => {
-                let taken = self.upper.take(end);
-                let taken = taken.and_then(|(key, record)| Some((key, record?)));
+                let taken = self.take_upper(end)?;
                 if let Some((key, _)) = &taken {
                     self.passed(end, key);
                 }
@@ -290,6 +307,22 @@ impl<'a> Range<'a> {
                 Ok(taken)
             }
         }
+    }
+
+    /// What was looked at above; rule 5.
+    #[inline]
+    fn take_upper(&mut self, end: End) -> Result<Option<(&'a [u8], StoredRecord<'a>)>> {
+        let Some((key, Some(above))) = self.upper.take(end) else {
+            return Ok(None);
+        };
+        let record = match (above, self.reading) {
+            (Above::Version(record), _) => record,
+            (Above::Own(found), None) => StoredRecord::of_own(found),
+            (Above::Own(found), Some((reading, table))) => reading
+                .own_record(table, key, found)
+                .inspect_err(|_| self.end())?,
+        };
+        Ok(Some((key, record)))
     }
 
     /// Rule 3.
@@ -380,7 +413,7 @@ impl fmt::Debug for Range<'_> {
     }
 }
 
-/// Rule 5.
+/// Rule 6.
 fn pass(read: &mut RangeRead<'_>, end: End, key: &[u8]) {
     match end {
         End::Front => read.passed_front(key),

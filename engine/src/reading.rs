@@ -12,7 +12,7 @@ use std::ops::Bound;
 
 use vellum_base::{TableId, Timestamp};
 use vellum_pages::pool::Hint;
-use vellum_txn::{Lookup, Reader, Reads};
+use vellum_txn::{Found, Lookup, OperatorId, Reader, Reads};
 
 use crate::argument::check_key;
 use crate::bytes::Value;
@@ -97,8 +97,14 @@ impl<'t> Reading<'t> {
     #[inline]
     pub(crate) fn find(self, table: TableId, key: &[u8]) -> Result<Option<StoredRecord<'t>>> {
         if let Some(own) = self.own.and_then(|own| own.own_write(table, key)) {
-            return Ok(own.map(StoredRecord::of_own));
+            return own.map(|own| self.own_record(table, key, own)).transpose();
         }
+        self.find_below(table, key)
+    }
+
+    /// What stands under a key in the snapshot.
+    #[inline]
+    fn find_below(self, table: TableId, key: &[u8]) -> Result<Option<StoredRecord<'t>>> {
         let sought = self.reader.seek(table, key);
         if let Some(reads) = self.reads {
             reads.key(sought);
@@ -109,6 +115,38 @@ impl<'t> Reading<'t> {
             Lookup::Below => None,
         };
         self.reader.base().get_below(table, key, above)
+    }
+
+    /// The record that an own write makes. One that is merged is so into the snapshot's, which is read.
+    #[inline]
+    pub(crate) fn own_record(
+        self,
+        table: TableId,
+        key: &[u8],
+        own: Found<'t>,
+    ) -> Result<StoredRecord<'t>> {
+        match own.operand() {
+            None => Ok(StoredRecord::of_own(own)),
+            Some((operator, operand)) => self.fold(table, key, operator, operand),
+        }
+    }
+
+    #[cold]
+    fn fold(
+        self,
+        table: TableId,
+        key: &[u8],
+        operator: OperatorId,
+        operand: &[u8],
+    ) -> Result<StoredRecord<'t>> {
+        let below = self.find_below(table, key)?;
+        let existing = below.as_ref().map(StoredRecord::value);
+        let Some(own) = self.own else {
+            unreachable!("operands are own writes")
+        };
+        let folded = crate::merge::fold(own, (table, key), operator, existing.as_deref(), operand)?;
+        let vectors = below.map_or_else(Vec::new, |below| below.vector_list().bytes().to_vec());
+        Ok(StoredRecord::of_folded((folded, vectors)))
     }
 
     /// What stands in the snapshot, own writes apart.
@@ -153,7 +191,9 @@ impl<'t> Reading<'t> {
         let mut values = Vec::with_capacity(keys.len());
         for (found, key) in found.zip(keys) {
             let record = match self.own.and_then(|own| own.own_write(table, key)) {
-                Some(own) => own.map(StoredRecord::of_own),
+                Some(own) => own
+                    .map(|own| self.own_record(table, key, own))
+                    .transpose()?,
                 None => {
                     // The snapshot does not change: that it was looked up before is no matter.
                     if let Some(reads) = self.reads {
@@ -190,7 +230,10 @@ impl<'t> Reading<'t> {
         let below = below.map(|range| (range, base));
         let read = self.reads.map(|reads| reads.range(table, lower, upper));
         let range = match self.own {
-            Some(own) => Range::of_transaction(own.range(table, lower, upper), below),
+            Some(own) => {
+                let range = own.range(table, lower, upper);
+                Range::of_transaction(range, below, (self, table))
+            }
             None => Range::of_snapshot(self.reader.range(table, lower, upper), below),
         };
         range.tracked(read)

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use vellum_base::Timestamp;
 use vellum_pages::base::LargeValue;
 use vellum_pages::tree::Found;
-use vellum_txn::{VectorList, Version};
+use vellum_txn::{Stored, VectorList, Version};
 
 use crate::bytes::{Value, Versioned};
 
@@ -56,6 +56,8 @@ enum Body<'a> {
     /// Never a large one.
     Page(Found<'a>),
     Large(Arc<LargeValue<'a>>),
+    /// What an own operand came to.
+    Folded(Arc<Stored>),
 }
 
 impl<'a> StoredRecord<'a> {
@@ -85,6 +87,13 @@ impl<'a> StoredRecord<'a> {
         }
     }
 
+    pub(crate) fn of_folded(folded: Stored) -> Self {
+        Self {
+            body: Body::Folded(Arc::new(folded)),
+            version: None,
+        }
+    }
+
     pub(crate) fn of_large(large: LargeValue<'a>, at: Timestamp) -> Self {
         Self {
             body: Body::Large(Arc::new(large)),
@@ -103,6 +112,7 @@ impl<'a> StoredRecord<'a> {
             Body::Memory { value, .. } => Value::new(value),
             Body::Page(found) => Value::of_page(found),
             Body::Large(large) => Value::of_large(large),
+            Body::Folded(folded) => Value::of_folded(folded),
         }
     }
 
@@ -111,6 +121,7 @@ impl<'a> StoredRecord<'a> {
             Body::Memory { vectors, .. } => *vectors,
             Body::Page(found) => VectorList::new(found.body().map_or(&[], |(_, vectors)| vectors)),
             Body::Large(large) => VectorList::new(large.vectors()),
+            Body::Folded(folded) => VectorList::new(&folded.1),
         }
     }
 

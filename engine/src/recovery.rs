@@ -173,7 +173,8 @@ fn assemble(
     };
     let last = found.position.timestamp;
     let store = Store::new(log.clone(), catalog, base, last, store_options)
-        .map_err(|error| Error::OutOfMemory(error.to_string()))?;
+        .map_err(|error| Error::OutOfMemory(error.to_string()))?
+        .with_operators(options.operators.clone());
     store
         .allowance()
         .limit_to(options.memory_budget / WRITES_PART);
@@ -288,6 +289,7 @@ fn check_options(options: &Options) -> Result<(), InvalidArgument> {
             why,
         });
     }
+    crate::merge::check_names(&options.operator_names)?;
     let segment = options.log_segment_bytes;
     if segment == 0 || !segment.is_multiple_of(SEGMENT_STEP_BYTES) || segment > 1 << 40 {
         let why = format!("{segment} is not a multiple of 64 KiB between 64 KiB and 1 TiB");
@@ -443,6 +445,12 @@ impl Error {
                     }
                     ReplayError::Schema(Refusal::Change(ChangeError::Broken(what))) => what.into(),
                     ReplayError::Schema(Refusal::Change(ChangeError::Fill(error))) => return error,
+                    ReplayError::Operator(name) => {
+                        return InvalidArgument::UnknownOperator { name }.into();
+                    }
+                    ReplayError::Commit(CommitError::Unreadable(error)) => {
+                        return Self::from_unreadable(error);
+                    }
                     ReplayError::Commit(CommitError::Memory(what)) => {
                         return Self::OutOfMemory(what);
                     }

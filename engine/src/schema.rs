@@ -405,6 +405,13 @@ impl Error {
             CommitError::TooLarge { bytes, limit } => {
                 crate::InvalidArgument::CommitTooLarge { bytes, limit }.into()
             }
+            CommitError::Merge {
+                table,
+                key,
+                operator,
+                why,
+            } => once_settled(handle, Self::of_merge(name(table), &key, operator, why)),
+            CommitError::Unreadable(error) => Self::from_unreadable(error),
             CommitError::WriteMemory {
                 bytes,
                 others,

@@ -44,15 +44,16 @@ impl<'t> Scope<'t> {
     }
 
     /// Rule 2: the own writes that have the vector.
-    pub(crate) fn gather_own(&self, filter: Option<&Filter<'_>>) -> Gathered<'t> {
+    pub(crate) fn gather_own(&self, filter: Option<&Filter<'_>>) -> Result<Gathered<'t>> {
         let mut gathered = Gathered::new(self.rows().dimension());
         let own = self.reading.own().into_iter();
         for (key, found) in own.flat_map(|own| own.own_writes(self.table)) {
             if let Some(found) = found {
-                gathered.take(key, StoredRecord::of_own(found), self.entry, filter);
+                let record = self.reading.own_record(self.table, key, found)?;
+                gathered.take(key, record, self.entry, filter);
             }
         }
-        gathered
+        Ok(gathered)
     }
 
     /// Rule 4.

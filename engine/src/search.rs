@@ -138,7 +138,7 @@ impl<'t, 'q> Search<'t, 'q> {
             let rows = self.scope.gather_keys(keys, filter)?;
             hits.extend(self.nearest_gathered(&rows)?);
         } else {
-            let own = self.scope.gather_own(filter);
+            let own = self.scope.gather_own(filter)?;
             hits.extend(self.nearest_gathered(&own)?);
             let rows = SnapshotRows {
                 scope: self.scope,

@@ -74,6 +74,14 @@ impl Transaction {
         Reading::of_transaction(&self.inner)
     }
 
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.inner
+    }
+
+    pub(crate) fn inner_mut(&mut self) -> &mut Inner {
+        &mut self.inner
+    }
+
     /// Writes a record of this value and no vectors, in place of what stands at `key`.
     ///
     /// The value is copied into the transaction. Keys have 1 to 2,048 bytes, values up to 1 GiB.

@@ -16,9 +16,11 @@
 //! 7. The committer leaves the gate before anybody waits for durability [4].
 //! 8. What was read is validated before the gate, and at the end in the log's mutex (`validation`);
 //!    and where much was written, before any of it is written ahead.
+//! 9. What is merged is folded before each passage, and is checked as of then (`merge`, rules 2 and 3).
 
 use vellum_base::{TableId, Timestamp};
 use vellum_sync::atomic::{AtomicU64, Ordering};
+use vellum_sync::thread;
 
 use crate::admission::{check_schema, room_for, vectors_of};
 use crate::arena::{CellAt, Room, VersionAt};
@@ -26,6 +28,7 @@ use crate::error::CommitError;
 use crate::gate::{Closed, Inside};
 use crate::generation::{Generation, HashedKey, Install};
 use crate::log::{Appended, Durability, Prepared, Sequenced};
+use crate::merge::{self, Merging};
 use crate::node::Body;
 use crate::order::BACKLOG_MAX;
 use crate::read_set::ReadSet;
@@ -35,13 +38,14 @@ use crate::rows::RowArray;
 use crate::schema::Schema;
 use crate::scratch::Scratch;
 use crate::slots::Slots;
+use crate::snapshot::Reader;
 use crate::stamp::Stamp;
 use crate::store::Store;
 use crate::validation::{
     LOOKS_INSIDE, LOSSES_MAX, REPEATED_BYTES_MAX, ROUNDS_INSIDE, Validation, check_tables,
 };
 use crate::view::View;
-use crate::write_set::{LARGE_BYTES, WriteSet};
+use crate::write_set::{LARGE_BYTES, WriteSet, Written};
 
 /// The most that one commit may hold: keys, values, vectors and 96 bytes for each write; 2 GiB.
 pub const COMMIT_BYTES_MAX: u64 = 2 << 30;
@@ -64,6 +68,10 @@ enum Passage {
         bytes: usize,
         prepared: Prepared,
     },
+    /// What was merged into has become newer meanwhile, or is about to.
+    Newer {
+        prepared: Prepared,
+    },
     /// Others committed meanwhile what may have been read, too much of it to be looked at inside.
     Overtaken {
         prepared: Prepared,
@@ -83,6 +91,7 @@ pub(crate) struct Commit<'a, S: Schema> {
     at: Timestamp,
     scratch: &'a mut Scratch,
     validation: Validation,
+    merging: Merging,
     /// The tables that were read.
     read: Vec<TableId>,
     /// Passages in which it was overtaken.
@@ -102,6 +111,10 @@ impl<'a, S: Schema> Commit<'a, S> {
             at,
             scratch,
             validation: Validation::new(at),
+            merging: Merging {
+                at,
+                is_overtaken: false,
+            },
             read: Vec::new(),
             losses: 0,
         }
@@ -129,11 +142,18 @@ impl<'a, S: Schema> Commit<'a, S> {
             .map_err(CommitError::Log)?;
         // The cache misses of installing overlap with encoding and reserving.
         let active = latest();
-        for (key, _) in self.scratch.writes.iter().take(PREFETCHED) {
+        for (key, _) in self.scratch.writes.all_written().take(PREFETCHED) {
             active.prefetch_entry(key.hash);
         }
-        for (key, body) in self.scratch.writes.iter() {
-            self.scratch.payload.write(key.table, key.key, body);
+        for (key, written) in self.scratch.writes.all_written() {
+            let payload = &mut self.scratch.payload;
+            match written {
+                Written::Body(body) => payload.write(key.table, key.key, body),
+                Written::Merge(operand) => {
+                    let name = self.store.operators().name(operand.operator);
+                    payload.merge(key.table, key.key, name, operand.bytes);
+                }
+            }
         }
         let log = self.store.log();
         let mut prepared = self
@@ -141,7 +161,7 @@ impl<'a, S: Schema> Commit<'a, S> {
             .payload
             .with_pieces(|pieces| log.prepare(pieces))?;
         loop {
-            if let Err(error) = self.validate(usize::MAX) {
+            if let Err(error) = self.fold().and_then(|()| self.validate(usize::MAX)) {
                 log.cancel(prepared);
                 return Err(error);
             }
@@ -152,6 +172,11 @@ impl<'a, S: Schema> Commit<'a, S> {
                 }
                 Passage::Overtaken { prepared: still } => {
                     self.losses += 1;
+                    prepared = still;
+                }
+                Passage::Newer { prepared: still } => {
+                    // It may be pending: its committer has to come on.
+                    thread::yield_now();
                     prepared = still;
                 }
                 Passage::Full {
@@ -170,6 +195,25 @@ impl<'a, S: Schema> Commit<'a, S> {
                 }
             }
         }
+    }
+
+    /// Rule 9.
+    fn fold(&mut self) -> Result<(), CommitError> {
+        if !self.scratch.writes.has_merges() {
+            return Ok(());
+        }
+        // The view first, then the watermark, then the view's end, as for any snapshot [1].
+        let view = self.store.registry().latest(self.pin);
+        let visible = self.store.visible();
+        let at = visible.min(view.last());
+        self.merging.at = at;
+        let (reader, operators) = (
+            Reader::new(view, self.store.seed(), at),
+            self.store.operators(),
+        );
+        self.scratch
+            .writes
+            .fold_merges(|key, operand| merge::fold(operators, reader, key, operand))
     }
 
     /// One passage through the gate.
@@ -200,6 +244,9 @@ impl<'a, S: Schema> Commit<'a, S> {
             Err(error) => {
                 self.take_back(generation, &rows);
                 drop(inside);
+                if std::mem::take(&mut self.merging.is_overtaken) {
+                    return Ok(Passage::Newer { prepared });
+                }
                 self.store.log().cancel(prepared);
                 self.count_conflict();
                 return Err(error);
@@ -256,19 +303,24 @@ impl<'a, S: Schema> Commit<'a, S> {
             false => None,
         };
         let shard = Slots::<Scratch>::number(self.store.registry().claim(self.pin));
-        for (key, body) in self.scratch.writes.iter() {
-            let conflict = |winner| CommitError::Conflict {
-                table: key.table,
-                key: key.key.into(),
-                winner,
+        for (key, body, is_merged) in self.scratch.writes.to_install() {
+            let at = if is_merged { self.merging.at } else { self.at };
+            let is_overtaken = &mut self.merging.is_overtaken;
+            let mut conflict = |winner| {
+                *is_overtaken = is_merged;
+                CommitError::Conflict {
+                    table: key.table,
+                    key: key.key.into(),
+                    winner,
+                }
             };
-            check_older(view, key, self.at).map_err(conflict)?;
+            check_older(view, key, at).map_err(&mut conflict)?;
             let entry = generation.entry_or_insert(key, room).ok_or_else(no_room)?;
             if !generation.list(entry, shard, room) {
                 return Err(no_room());
             }
             // Before a version is placed, so that conflicts do not fill the arena.
-            generation.check_head(entry, self.at).map_err(conflict)?;
+            generation.check_head(entry, at).map_err(&mut conflict)?;
             let version = generation
                 .place_version(room, cell, body)
                 .ok_or_else(no_room)?;
@@ -276,7 +328,7 @@ impl<'a, S: Schema> Commit<'a, S> {
                 generation.count_large(record.value.len() + record.vectors.len());
             }
             loop {
-                match generation.try_install(entry, version, self.at) {
+                match generation.try_install(entry, version, at) {
                     Install::Done => break,
                     Install::Retry => {}
                     Install::Conflict(winner) => return Err(conflict(winner)),

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use vellum_base::{DecodeError, TableId, Timestamp};
+use vellum_base::{Corruption, DecodeError, TableId, Timestamp};
 
 use crate::log::LogError;
 use crate::validation::ReadKind;
@@ -61,6 +61,19 @@ pub enum CommitError {
         /// What they may take together.
         limit: usize,
     },
+    /// A merge operator refused.
+    Merge {
+        /// The key's table.
+        table: TableId,
+        /// The key.
+        key: Vec<u8>,
+        /// The operator's name.
+        operator: String,
+        /// What it said.
+        why: String,
+    },
+    /// The record that is merged into cannot be read.
+    Unreadable(Unreadable),
     /// The log refused.
     Log(LogError),
     /// The system gave no memory for a generation.
@@ -123,6 +136,18 @@ impl fmt::Display for CommitError {
                     "writes of {bytes} bytes, beside {others} of others; the limit is {limit}"
                 )
             }
+            Self::Merge {
+                table,
+                operator,
+                why,
+                ..
+            } => {
+                write!(
+                    f,
+                    "merging by {operator} into a key of table {table}: {why}"
+                )
+            }
+            Self::Unreadable(error) => error.fmt(f),
             Self::Log(error) => error.fmt(f),
             Self::Memory(what) => write!(f, "no memory for the version store: {what}"),
         }
@@ -130,6 +155,24 @@ impl fmt::Display for CommitError {
 }
 
 impl std::error::Error for CommitError {}
+
+/// Why a record of the base cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// What it stands in is damaged.
+    Corrupt(Corruption),
+    /// Anything else.
+    Trouble(String),
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Corrupt(damage) => damage.fmt(f),
+            Self::Trouble(what) => f.write_str(what),
+        }
+    }
+}
 
 impl From<LogError> for CommitError {
     fn from(error: LogError) -> Self {
@@ -153,6 +196,8 @@ pub enum ReplayError<E> {
     Decode(DecodeError),
     /// The schema change in it was refused.
     Schema(E),
+    /// It was merged by an operator that is not there.
+    Operator(String),
     /// The store had no room.
     Commit(CommitError),
 }

@@ -281,8 +281,8 @@ impl<'t> TransactionRange<'t> {
         if order.is_eq() {
             self.snapshot.take(end);
         }
-        let (key, body) = self.own.take(end)?;
-        Some((key.key, Found::own(body)))
+        let (key, written) = self.own.take(end)?;
+        Some((key.key, Found::own(written)))
     }
 }
 

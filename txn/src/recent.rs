@@ -78,7 +78,7 @@ impl Recent {
         let place = self.place(at);
         let mut tables = 0;
         if writes.len() <= HASHES {
-            for ((key, _), hash) in writes.iter().zip(&place.hashes) {
+            for ((key, _), hash) in writes.all_written().zip(&place.hashes) {
                 tables |= table_bit(key.table);
                 hash.store(key.hash, Ordering::Relaxed);
             }

@@ -5,15 +5,17 @@
 //! operation = PUT    varint(table) bytes(key) bytes(value) bytes(vectors)
 //!           | DELETE varint(table) bytes(key)
 //!           | SCHEMA bytes(change)
+//!           | MERGE  varint(table) bytes(key) bytes(operator) bytes(operand)
 //! bytes(x)  = varint(length of x) x
 //! ```
 //!
-//! The kinds are one byte each: 1, 2, 3. `vectors` is in the form of `vectors`; `change` is the
+//! The kinds are one byte each: 1, 2, 3, 4. `vectors` is in the form of `vectors`; `change` is the
 //! engine's own. Keys of one commit are in order of (table, key), none twice. Large values are
 //! not copied into the encoding: it is a list of pieces.
 
 use vellum_base::{
-    DecodeError, Decoder, KEY_BYTES_MAX, TableId, VALUE_BYTES_MAX, put_bytes, put_varint,
+    DecodeError, Decoder, KEY_BYTES_MAX, NAME_BYTES_MAX, TableId, VALUE_BYTES_MAX, put_bytes,
+    put_varint,
 };
 
 use crate::node::{Body, LargeRecord};
@@ -22,6 +24,7 @@ use crate::vectors::VectorList;
 const PUT: u8 = 1;
 const DELETE: u8 = 2;
 const SCHEMA: u8 = 3;
+const MERGE: u8 = 4;
 
 /// An encoded payload: bytes, and large records to be put in at some places.
 #[derive(Debug, Default)]
@@ -77,6 +80,15 @@ impl Payload {
         }
     }
 
+    /// Appends an operand.
+    pub(crate) fn merge(&mut self, table: TableId, key: &[u8], operator: &str, operand: &[u8]) {
+        self.bytes.push(MERGE);
+        put_varint(&mut self.bytes, u64::from(table.0));
+        put_bytes(&mut self.bytes, key);
+        put_bytes(&mut self.bytes, operator.as_bytes());
+        put_bytes(&mut self.bytes, operand);
+    }
+
     fn cut(&mut self, of: CutOf, record: &LargeRecord) {
         self.cuts.push(Cut {
             at: self.bytes.len(),
@@ -127,6 +139,12 @@ pub(crate) enum Operation<'a> {
     Schema {
         change: &'a [u8],
     },
+    Merge {
+        table: TableId,
+        key: &'a [u8],
+        operator: &'a [u8],
+        operand: &'a [u8],
+    },
 }
 
 /// Decodes the next operation.
@@ -152,6 +170,15 @@ pub(crate) fn decode<'a>(decoder: &mut Decoder<'a>) -> Result<Operation<'a>, Dec
         SCHEMA => Ok(Operation::Schema {
             change: decoder.bytes(1 << 20, "schema change")?,
         }),
+        MERGE => {
+            let (table, key) = decode_key(decoder)?;
+            Ok(Operation::Merge {
+                table,
+                key,
+                operator: decoder.bytes(NAME_BYTES_MAX, "operator")?,
+                operand: decoder.bytes(VALUE_BYTES_MAX, "operand")?,
+            })
+        }
         _ => Err(error),
     }
 }

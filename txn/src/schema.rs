@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use vellum_base::{TableId, Timestamp};
 
+use crate::error::Unreadable;
+use crate::merge::Stored;
 use crate::rows::Column;
 
 /// An immutable schema; [`crate::Store::change_schema`] replaces it as a whole.
@@ -27,6 +29,16 @@ pub trait Schema: Send + Sync + 'static {
     /// very timestamp.
     fn committed(&self, at: Timestamp) {
         let _ = at;
+    }
+
+    /// The record of a key in the base, for what is merged into it: value and encoded vectors. As it
+    /// stands here it is of a base without records.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    fn stored(base: &Self::Base, table: TableId, key: &[u8]) -> Result<Option<Stored>, Unreadable> {
+        let _ = (base, table, key);
+        Ok(None)
     }
 
     /// The indexed vector columns of `table`; commits append a row for each vector named so.

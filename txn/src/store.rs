@@ -9,33 +9,31 @@
 //! 3. Replay happens before anybody else has the store.
 //! 4. Sealed generations are merged by somebody outside (`merging`), and come back as a base.
 
+mod replay;
+
 use std::sync::Arc;
 
-use vellum_base::{Decoder, TableId, Timestamp};
+use vellum_base::Timestamp;
 use vellum_sync::Mutex;
 use vellum_sync::atomic::{AtomicU64, Ordering};
 
 use crate::allowance::Allowance;
-use crate::arena::{Arena, Room};
 use crate::backlog::Backlog;
-use crate::error::{CommitError, ReplayError, SchemaError};
+use crate::error::{CommitError, SchemaError};
 use crate::gate::Gate;
-use crate::generation::{Generation, GenerationOptions, Install};
+use crate::generation::{Generation, GenerationOptions};
 use crate::log::{Appended, CommitLog, Durability, Prepared, Sequenced};
+use crate::merge::Operators;
 use crate::merging::Merging;
-use crate::node::{Body, LargeRecord};
 use crate::recent::Recent;
-use crate::redo::{Operation, Payload, decode};
+use crate::redo::Payload;
 use crate::registry::{Protection, Registry};
 use crate::schema::Schema;
 use crate::scratch::Scratch;
 use crate::snapshot::Reader;
-use crate::vectors::VectorList;
 use crate::view::{Sealed, View};
-use crate::write_set::LARGE_BYTES;
 
-/// Room that replay takes from the arena at a time.
-const REPLAY_ROOM_BYTES: usize = 1 << 20;
+pub use replay::{OnSchema, Replay};
 
 /// How large generations are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +108,7 @@ pub struct Store<S: Schema> {
     recent: Recent,
     backlog: Backlog,
     allowance: Allowance,
+    operators: Operators,
     merging: Mutex<()>,
     log: Arc<dyn CommitLog>,
     options: StoreOptions,
@@ -136,6 +135,7 @@ impl<S: Schema> Store<S> {
             recent: Recent::new(),
             backlog: Backlog::default(),
             allowance: Allowance::default(),
+            operators: Operators::default(),
             merging: Mutex::new(()),
             log,
             options,
@@ -164,6 +164,19 @@ impl<S: Schema> Store<S> {
     #[must_use]
     pub fn allowance(&self) -> &Allowance {
         &self.allowance
+    }
+
+    /// The same store with these merge operators.
+    #[must_use]
+    pub fn with_operators(mut self, operators: Operators) -> Self {
+        self.operators = operators;
+        self
+    }
+
+    /// The merge operators.
+    #[must_use]
+    pub fn operators(&self) -> &Operators {
+        &self.operators
     }
 
     pub(crate) fn seed(&self) -> u64 {
@@ -390,158 +403,6 @@ impl<S: Schema> Store<S> {
         }
         self.registry.unpin(pin);
         stats
-    }
-
-    /// Does a logged commit again (rule 3). `on_schema` makes the schema after a change from the
-    /// one before.
-    ///
-    /// # Errors
-    /// If the payload is not what commits write, or memory runs out.
-    pub fn replay<E>(
-        &self,
-        at: Timestamp,
-        payload: &[u8],
-        replay: &mut Replay,
-        on_schema: &mut OnSchema<'_, S, E>,
-    ) -> Result<(), ReplayError<E>> {
-        let mut decoder = Decoder::new(payload);
-        while !decoder.is_empty() {
-            match decode(&mut decoder).map_err(ReplayError::Decode)? {
-                Operation::Put {
-                    table,
-                    key,
-                    value,
-                    vectors,
-                } => {
-                    self.replay_put(at, table, key, (value, vectors), replay)
-                        .map_err(ReplayError::Commit)?;
-                }
-                Operation::Delete { table, key } => {
-                    self.replay_write(at, table, key, Body::Delete, replay)
-                        .map_err(ReplayError::Commit)?;
-                }
-                Operation::Schema { change } => {
-                    let before = Timestamp(at.0.saturating_sub(1));
-                    let schema = self.registry.with_current(|view| {
-                        on_schema(Reader::new(view, self.options.seed, before), at, change)
-                    });
-                    let schema = Arc::new(schema.map_err(ReplayError::Schema)?);
-                    schema.committed(at);
-                    self.registry.publish(|view| view.with_schema(schema));
-                    self.registry.collect();
-                }
-            }
-        }
-        // Release: as for any commit.
-        self.visible.0.store(at.0, Ordering::Release);
-        Ok(())
-    }
-
-    fn replay_put(
-        &self,
-        at: Timestamp,
-        table: TableId,
-        key: &[u8],
-        (value, vectors): (&[u8], &[u8]),
-        replay: &mut Replay,
-    ) -> Result<(), CommitError> {
-        if value.len() + vectors.len() < LARGE_BYTES {
-            self.replay_write(at, table, key, Body::Put { value, vectors }, replay)?;
-        } else {
-            let record = LargeRecord {
-                value: value.into(),
-                vectors: vectors.into(),
-            };
-            self.replay_write(at, table, key, Body::Large(&record), replay)?;
-        }
-        let schema = self.registry.with_current(|view| Arc::clone(view.schema()));
-        for column in schema.columns(table) {
-            let Some(components) = VectorList::new(vectors).get(column.name()) else {
-                continue;
-            };
-            column.check(components)?;
-            column.rows().append(key, components, at).map_err(memory)?;
-        }
-        Ok(())
-    }
-
-    fn replay_write(
-        &self,
-        at: Timestamp,
-        table: TableId,
-        key: &[u8],
-        body: Body<'_>,
-        replay: &mut Replay,
-    ) -> Result<(), CommitError> {
-        let inline = match body {
-            Body::Put { value, vectors } => value.len() + vectors.len(),
-            Body::Large(_) => size_of::<u64>(),
-            Body::Delete => 0,
-        };
-        let bytes = Arena::version_bytes(inline) + Generation::entry_room(key.len());
-        loop {
-            let active = match &replay.generation {
-                Some(active) => active,
-                None => {
-                    let active = self.registry.with_current(|view| Arc::clone(view.active()));
-                    replay.generation.insert(active)
-                }
-            };
-            if replay.room.left() < bytes || active.is_overfull() {
-                let several = REPLAY_ROOM_BYTES.min(active.arena().capacity() / 64);
-                let room = active.arena().claim(bytes.max(several));
-                match room.filter(|_| !active.is_overfull()) {
-                    Some(room) => replay.room = room,
-                    None => {
-                        let number = active.number();
-                        *replay = Replay::default();
-                        self.seal(number, bytes)?;
-                        continue;
-                    }
-                }
-            }
-            if let Body::Large(record) = body {
-                active.count_large(record.value.len() + record.vectors.len());
-            }
-            return install_committed(active, table, key, body, at, &mut replay.room);
-        }
-    }
-}
-
-/// Makes the schema after a logged change: from what stood before, the change's timestamp, and the
-/// change as it was logged.
-pub type OnSchema<'a, S, E> = dyn FnMut(Reader<'_, S>, Timestamp, &[u8]) -> Result<S, E> + 'a;
-
-/// What replay keeps from one record to the next.
-#[derive(Default)]
-pub struct Replay {
-    generation: Option<Arc<Generation>>,
-    room: Room,
-}
-
-fn install_committed(
-    generation: &Generation,
-    table: TableId,
-    key: &[u8],
-    body: Body<'_>,
-    at: Timestamp,
-    room: &mut Room,
-) -> Result<(), CommitError> {
-    let short = || CommitError::Memory("a replayed write's room was measured too small".to_owned());
-    let hashed = generation.hashed(table, key);
-    let version = generation
-        .place_version(room, None, body)
-        .ok_or_else(short)?;
-    generation.commit_version(version, at);
-    let entry = generation.entry_or_insert(hashed, room).ok_or_else(short)?;
-    if !generation.list(entry, 0, room) {
-        return Err(short());
-    }
-    match generation.try_install(entry, version, Timestamp::MAX) {
-        Install::Done => Ok(()),
-        Install::Retry | Install::Conflict(_) => {
-            unreachable!("nobody else has the store during replay")
-        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::commit::{COMMIT_BYTES_MAX, Commit};
 use crate::error::CommitError;
 use crate::generation::HashedKey;
 use crate::log::Durability;
+use crate::merge::OperatorId;
 use crate::node::Body;
 use crate::range::TransactionRange;
 use crate::reads::Reads;
@@ -20,7 +21,7 @@ use crate::snapshot::{Reader, Version};
 use crate::store::Owner;
 use crate::vectors::{VectorList, vectors_len};
 use crate::view::View;
-use crate::write_set::{Savepoint, SavepointError, WriteSet};
+use crate::write_set::{Savepoint, SavepointError, WriteSet, Written};
 
 /// What a read-write transaction finds under a key.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +29,7 @@ pub struct Found<'t> {
     at: Option<Timestamp>,
     value: &'t [u8],
     vectors: &'t [u8],
+    operator: Option<OperatorId>,
 }
 
 impl<'t> Found<'t> {
@@ -36,24 +38,31 @@ impl<'t> Found<'t> {
             at: Some(version.at()),
             value: version.value(),
             vectors: version.vectors().bytes(),
+            operator: None,
         }
     }
 
     /// An own write; `None` for a deletion.
-    pub(crate) fn own(body: Body<'t>) -> Option<Self> {
-        match body {
-            Body::Delete => None,
-            Body::Put { value, vectors } => Some(Self {
-                at: None,
-                value,
-                vectors,
-            }),
-            Body::Large(record) => Some(Self {
-                at: None,
-                value: &record.value,
-                vectors: &record.vectors,
-            }),
-        }
+    pub(crate) fn own(written: Written<'t>) -> Option<Self> {
+        let (value, vectors, operator) = match written {
+            Written::Body(Body::Delete) => return None,
+            Written::Body(Body::Put { value, vectors }) => (value, vectors, None),
+            Written::Body(Body::Large(record)) => (&*record.value, &*record.vectors, None),
+            Written::Merge(operand) => (operand.bytes, &[][..], Some(operand.operator)),
+        };
+        Some(Self {
+            at: None,
+            value,
+            vectors,
+            operator,
+        })
+    }
+
+    /// Of an own write that is merged, operator and operand. What the key has then comes of that and of
+    /// the snapshot; value and vectors here are none.
+    #[must_use]
+    pub fn operand(&self) -> Option<(OperatorId, &'t [u8])> {
+        self.operator.map(|operator| (operator, self.value))
     }
 
     /// When it was committed; `None` for the transaction's own write.
@@ -207,7 +216,7 @@ impl<S: Schema, O: Owner<S>> Transaction<S, O> {
             .scratch
             .writes
             .range(table, Bound::Unbounded, Bound::Unbounded);
-        writes.map(|(key, body)| (key.key, Found::own(body)))
+        writes.map(|(key, written)| (key.key, Found::own(written)))
     }
 
     /// The table's keys within the bounds, own writes and snapshot together, from both ends.
@@ -237,6 +246,43 @@ impl<S: Schema, O: Owner<S>> Transaction<S, O> {
         self.check_size(WriteSet::write_bytes(key, value.len() + vectors_len))?;
         let key = self.hashed(table, key);
         self.scratch.writes.put(key, value, vectors, vectors_len);
+        Ok(())
+    }
+
+    /// The same with vectors that were read.
+    ///
+    /// # Errors
+    /// [`CommitError::TooLarge`], [`CommitError::WriteMemory`]; the transaction is as it was.
+    pub fn put_encoded(
+        &mut self,
+        table: TableId,
+        key: &[u8],
+        value: &[u8],
+        vectors: VectorList<'_>,
+    ) -> Result<(), CommitError> {
+        self.check_size(WriteSet::write_bytes(
+            key,
+            value.len() + vectors.bytes().len(),
+        ))?;
+        let key = self.hashed(table, key);
+        self.scratch.writes.put_encoded(key, value, vectors.bytes());
+        Ok(())
+    }
+
+    /// Writes an operand, in place of what is written to the key (see `merge`, rule 5).
+    ///
+    /// # Errors
+    /// [`CommitError::TooLarge`], [`CommitError::WriteMemory`]; the transaction is as it was.
+    pub fn merge(
+        &mut self,
+        table: TableId,
+        key: &[u8],
+        operator: OperatorId,
+        operand: &[u8],
+    ) -> Result<(), CommitError> {
+        self.check_size(WriteSet::write_bytes(key, operand.len()))?;
+        let key = self.hashed(table, key);
+        self.scratch.writes.merge(key, operator, operand);
         Ok(())
     }
 

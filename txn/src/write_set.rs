@@ -5,6 +5,7 @@
 //! buffer until that is half of it, so that a transaction that writes one key again and again takes no
 //! more memory than its writes; what a savepoint needs stays longer (`savepoints`).
 
+mod operands;
 mod order;
 mod savepoints;
 
@@ -15,11 +16,14 @@ use std::sync::Arc;
 use vellum_base::TableId;
 
 use crate::generation::HashedKey;
+use crate::merge::OperatorId;
 use crate::node::{Body, LargeRecord};
 use crate::vectors::encode_vectors;
+use crate::write_set::operands::Folded;
 use crate::write_set::order::{ARRAY_MAX, Ordered, Places, Tree, tree_range};
 use crate::write_set::savepoints::Marks;
 
+pub(crate) use operands::{Operand, Written};
 pub(crate) use order::Writes;
 pub use savepoints::{Savepoint, SavepointError};
 
@@ -51,6 +55,12 @@ enum WriteBody {
     },
     Large(Box<LargeRecord>),
     Delete,
+    /// The operand, behind the key; what came of it last, by its place in `folded`.
+    Merge {
+        operator: OperatorId,
+        operand: u32,
+        folded: u32,
+    },
 }
 
 impl Write {
@@ -62,6 +72,7 @@ impl Write {
     fn buffered(&self) -> usize {
         let record = match self.body {
             WriteBody::Put { value, vectors } => value as usize + vectors as usize,
+            WriteBody::Merge { operand, .. } => operand as usize,
             WriteBody::Large(_) | WriteBody::Delete => 0,
         };
         self.key_len as usize + record
@@ -71,7 +82,7 @@ impl Write {
     fn counted(&self) -> usize {
         let large = match &self.body {
             WriteBody::Large(record) => record.value.len() + record.vectors.len(),
-            WriteBody::Put { .. } | WriteBody::Delete => 0,
+            WriteBody::Put { .. } | WriteBody::Delete | WriteBody::Merge { .. } => 0,
         };
         WRITE_OVERHEAD + self.buffered() + large
     }
@@ -87,6 +98,9 @@ pub(crate) struct WriteSet {
     /// Bytes of the buffer that belong to no write any more.
     dead: usize,
     marks: Marks,
+    /// Whether something was merged.
+    merges: bool,
+    folded: Vec<Folded>,
 }
 
 impl WriteSet {
@@ -123,6 +137,8 @@ impl WriteSet {
         self.writes.clear();
         self.ordered.clear();
         self.marks.clear();
+        self.folded.clear();
+        self.merges = false;
         self.total = 0;
         self.dead = 0;
     }
@@ -152,8 +168,22 @@ impl WriteSet {
     }
 
     /// The write to a key, if there is one.
-    pub(crate) fn get(&self, table: TableId, key: &[u8]) -> Option<Body<'_>> {
-        self.find(table, key).map(|at| self.body(&self.writes[at]))
+    pub(crate) fn get(&self, table: TableId, key: &[u8]) -> Option<Written<'_>> {
+        self.find(table, key)
+            .map(|at| self.written(&self.writes[at]))
+    }
+
+    fn written<'a>(&'a self, write: &'a Write) -> Written<'a> {
+        match write.body {
+            WriteBody::Merge {
+                operator, operand, ..
+            } => {
+                let start = write.key().end;
+                let bytes = &self.bytes[start..start + operand as usize];
+                Written::Merge(Operand { operator, bytes })
+            }
+            _ => Written::Body(self.body(write)),
+        }
     }
 
     fn body<'a>(&'a self, write: &'a Write) -> Body<'a> {
@@ -168,17 +198,24 @@ impl WriteSet {
                     vectors: &self.bytes[start + value..start + value + vectors],
                 }
             }
+            WriteBody::Merge { folded, .. } => match &self.folded[*folded as usize] {
+                Folded::Small { value, vectors } => Body::Put { value, vectors },
+                Folded::Large(record) => Body::Large(record),
+            },
         }
     }
 
-    fn item(&self, at: u32) -> (HashedKey<'_>, Body<'_>) {
-        let write = &self.writes[at as usize];
-        let key = HashedKey {
+    fn hashed<'a>(&'a self, write: &Write) -> HashedKey<'a> {
+        HashedKey {
             table: write.table,
             key: self.key_of(write),
             hash: write.hash,
-        };
-        (key, self.body(write))
+        }
+    }
+
+    fn item(&self, at: u32) -> (HashedKey<'_>, Written<'_>) {
+        let write = &self.writes[at as usize];
+        (self.hashed(write), self.written(write))
     }
 
     /// Writes a record, in place of what was written to the key before.
@@ -189,21 +226,36 @@ impl WriteSet {
         vectors: &[(&str, &[f32])],
         vectors_len: usize,
     ) {
-        let start = self.copy_key(key.key);
-        let body = if value.len() + vectors_len >= LARGE_BYTES {
+        if value.len() + vectors_len >= LARGE_BYTES {
             let mut encoded = Vec::with_capacity(vectors_len);
             encode_vectors(vectors, &mut encoded);
+            return self.put_encoded(key, value, &encoded);
+        }
+        let start = self.copy_key(key.key);
+        self.bytes.extend_from_slice(value);
+        let from = self.bytes.len();
+        encode_vectors(vectors, &mut self.bytes);
+        let body = WriteBody::Put {
+            value: value.len() as u32,
+            vectors: (self.bytes.len() - from) as u32,
+        };
+        self.enter(key, start, body);
+    }
+
+    /// The same with vectors as they are kept.
+    pub(crate) fn put_encoded(&mut self, key: HashedKey<'_>, value: &[u8], vectors: &[u8]) {
+        let start = self.copy_key(key.key);
+        let body = if value.len() + vectors.len() >= LARGE_BYTES {
             WriteBody::Large(Box::new(LargeRecord {
                 value: Arc::from(value),
-                vectors: encoded.into(),
+                vectors: Arc::from(vectors),
             }))
         } else {
             self.bytes.extend_from_slice(value);
-            let from = self.bytes.len();
-            encode_vectors(vectors, &mut self.bytes);
+            self.bytes.extend_from_slice(vectors);
             WriteBody::Put {
                 value: value.len() as u32,
-                vectors: (self.bytes.len() - from) as u32,
+                vectors: vectors.len() as u32,
             }
         };
         self.enter(key, start, body);
@@ -314,13 +366,36 @@ impl WriteSet {
         self.ordered = Ordered::Trees(trees);
     }
 
-    /// All writes in order of (table, key).
-    pub(crate) fn iter(&self) -> Writes<'_> {
-        let places = match &self.ordered {
+    fn places(&self) -> Places<'_> {
+        match &self.ordered {
             Ordered::Array(array) => Places::Array(array.iter()),
             Ordered::Trees(trees) => Places::Trees(trees.values().flatten()),
-        };
-        Writes { set: self, places }
+        }
+    }
+
+    /// All writes in order of (table, key), as they become versions: what was merged is folded before.
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = (HashedKey<'_>, Body<'_>)> {
+        self.places().map(|at| {
+            let write = &self.writes[at as usize];
+            (self.hashed(write), self.body(write))
+        })
+    }
+
+    /// The same, and whether it came of an operand.
+    pub(crate) fn to_install(&self) -> impl Iterator<Item = (HashedKey<'_>, Body<'_>, bool)> {
+        self.places().map(|at| {
+            let write = &self.writes[at as usize];
+            let is_merged = matches!(write.body, WriteBody::Merge { .. });
+            (self.hashed(write), self.body(write), is_merged)
+        })
+    }
+
+    /// The same as they were written.
+    pub(crate) fn all_written(&self) -> Writes<'_> {
+        Writes {
+            set: self,
+            places: self.places(),
+        }
     }
 
     /// The writes to a table within the bounds, in order.

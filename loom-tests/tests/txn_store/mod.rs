@@ -2,7 +2,7 @@
 
 use vellum_base::{TableId, Timestamp};
 use vellum_sync::Arc;
-use vellum_txn::{Column, CommitLog, NoLog, Schema, Store, StoreOptions};
+use vellum_txn::{Column, CommitLog, NoLog, Schema, Store, StoreOptions, Stored, Unreadable};
 
 pub(crate) const TABLE: TableId = TableId(1);
 
@@ -12,6 +12,11 @@ pub(crate) struct NoColumns;
 
 impl Schema for NoColumns {
     type Base = u64;
+
+    fn stored(base: &u64, _: TableId, _: &[u8]) -> Result<Option<Stored>, Unreadable> {
+        let found = (*base > 0).then(|| (base.to_be_bytes().to_vec(), Vec::new()));
+        Ok(found)
+    }
 
     fn is_open(&self, _: TableId) -> bool {
         true
@@ -29,10 +34,14 @@ pub(crate) fn store() -> Db {
 }
 
 pub(crate) fn store_with(log: std::sync::Arc<dyn CommitLog>) -> Db {
+    Arc::new(store_of(log))
+}
+
+pub(crate) fn store_of(log: std::sync::Arc<dyn CommitLog>) -> Store<NoColumns> {
     let options = StoreOptions {
         generation_bytes: 4096,
         bytes_per_bucket: 2048,
         seed: 7,
     };
-    Arc::new(Store::new(log, NoColumns, 0, Timestamp::ZERO, options).unwrap())
+    Store::new(log, NoColumns, 0, Timestamp::ZERO, options).unwrap()
 }

@@ -7,8 +7,7 @@ use std::ops::Bound;
 use vellum_base::TableId;
 
 use crate::generation::HashedKey;
-use crate::node::Body;
-use crate::write_set::WriteSet;
+use crate::write_set::{WriteSet, Written};
 
 /// Writes up to which the array serves.
 pub(super) const ARRAY_MAX: usize = 64;
@@ -68,32 +67,46 @@ impl Default for Places<'_> {
     }
 }
 
-/// Writes in order; see [`WriteSet::iter`].
+impl Iterator for Places<'_> {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        let at = match self {
+            Self::Array(places) => places.next(),
+            Self::Tree(places) => places.next().map(|(_, at)| at),
+            Self::Trees(places) => places.next().map(|(_, at)| at),
+        };
+        at.copied()
+    }
+}
+
+impl DoubleEndedIterator for Places<'_> {
+    fn next_back(&mut self) -> Option<u32> {
+        let at = match self {
+            Self::Array(places) => places.next_back(),
+            Self::Tree(places) => places.next_back().map(|(_, at)| at),
+            Self::Trees(places) => places.next_back().map(|(_, at)| at),
+        };
+        at.copied()
+    }
+}
+
+/// Writes in order; see [`WriteSet::range`].
 pub(crate) struct Writes<'a> {
     pub(super) set: &'a WriteSet,
     pub(super) places: Places<'a>,
 }
 
 impl<'a> Iterator for Writes<'a> {
-    type Item = (HashedKey<'a>, Body<'a>);
+    type Item = (HashedKey<'a>, Written<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let at = match &mut self.places {
-            Places::Array(places) => places.next(),
-            Places::Tree(places) => places.next().map(|(_, at)| at),
-            Places::Trees(places) => places.next().map(|(_, at)| at),
-        };
-        at.map(|at| self.set.item(*at))
+        self.places.next().map(|at| self.set.item(at))
     }
 }
 
 impl DoubleEndedIterator for Writes<'_> {
     fn next_back(&mut self) -> Option<Self::Item> {
-        let at = match &mut self.places {
-            Places::Array(places) => places.next_back(),
-            Places::Tree(places) => places.next_back().map(|(_, at)| at),
-            Places::Trees(places) => places.next_back().map(|(_, at)| at),
-        };
-        at.map(|at| self.set.item(*at))
+        self.places.next_back().map(|at| self.set.item(at))
     }
 }

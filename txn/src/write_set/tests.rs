@@ -26,9 +26,9 @@ fn writing_over_the_same_keys_takes_no_more_memory() {
     for (n, key) in keys.iter().enumerate() {
         let found = writes.get(table, key);
         if n % 10 == 9 {
-            assert!(matches!(found, Some(Body::Delete)));
+            assert!(matches!(found, Some(Written::Body(Body::Delete))));
         } else {
-            let Some(Body::Put { value, vectors }) = found else {
+            let Some(Written::Body(Body::Put { value, vectors })) = found else {
                 panic!("{found:?}")
             };
             assert_eq!(value, [199; 500]);
@@ -65,7 +65,10 @@ fn contents(writes: &WriteSet) -> Contents {
     let mut back: Vec<_> = writes
         .range(TABLE, Bound::Unbounded, Bound::Unbounded)
         .rev()
-        .map(one)
+        .map(|(key, written)| match written {
+            Written::Body(body) => one((key, body)),
+            Written::Merge(operand) => (key.key.to_vec(), Some(operand.bytes.to_vec())),
+        })
         .collect();
     back.reverse();
     assert_eq!(all, back);
@@ -170,4 +173,48 @@ fn nothing_is_remembered_twice_for_a_savepoint_and_nothing_without_one() {
         writes.put(hashed(b"k"), &[pass], &[], 0);
     }
     assert_eq!(writes.marks.bytes, counted);
+}
+
+#[test]
+fn operands_stay_where_the_buffer_is_compacted_and_rolled_back() {
+    let mut writes = WriteSet::default();
+    let operator = OperatorId(3);
+    let operand = |writes: &WriteSet, key: &[u8]| match writes.get(TABLE, key) {
+        Some(Written::Merge(operand)) => {
+            assert_eq!(operand.operator, OperatorId(3));
+            operand.bytes.to_vec()
+        }
+        other => unreachable!("{other:?}"),
+    };
+    writes.merge(hashed(b"a"), operator, b"first");
+    let before = writes.savepoint();
+    writes.merge(hashed(b"a"), operator, b"first, second");
+    writes.merge(hashed(b"b"), operator, b"kept");
+    for pass in 0..500u32 {
+        writes.put(hashed(b"c"), &value(900, pass as u8), &[], 0);
+    }
+    assert!(writes.bytes.len() < 3 * DEAD_MIN, "it was compacted");
+    assert_eq!(operand(&writes, b"a"), b"first, second");
+    assert_eq!(operand(&writes, b"b"), b"kept");
+    let fold = |_: HashedKey<'_>, operand: Operand<'_>| {
+        let large = if operand.bytes == b"kept" {
+            LARGE_BYTES
+        } else {
+            0
+        };
+        Ok(([operand.bytes, &value(large, 1)].concat(), Vec::new()))
+    };
+    writes.fold_merges(fold).unwrap();
+    let folded: Vec<_> = writes.iter().map(|(_, body)| body).collect();
+    assert!(matches!(
+        folded[0],
+        Body::Put {
+            value: b"first, second",
+            ..
+        }
+    ));
+    assert!(matches!(folded[1], Body::Large(record) if record.value.len() == LARGE_BYTES + 4));
+    writes.roll_back_to(&before).unwrap();
+    assert_eq!(operand(&writes, b"a"), b"first");
+    assert!(writes.get(TABLE, b"b").is_none());
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use vellum_base::{TableId, Timestamp};
 use vellum_txn::{
     Column, CommitError, Durability, Lookup, NoLog, Range, Reader, Schema, Snapshot, Store,
-    StoreOptions, Transaction, Version, newest_of,
+    StoreOptions, Stored, Transaction, Unreadable, Version, newest_of,
 };
 
 pub(crate) const TABLE: TableId = TableId(1);
@@ -21,6 +21,10 @@ pub(crate) struct Columns(pub(crate) Vec<Arc<Column>>);
 
 impl Schema for Columns {
     type Base = Base;
+
+    fn stored(base: &Base, _: TableId, key: &[u8]) -> Result<Option<Stored>, Unreadable> {
+        Ok(base.get(key).map(|(_, value)| (value.clone(), Vec::new())))
+    }
 
     fn is_open(&self, table: TableId) -> bool {
         table != TableId(9)

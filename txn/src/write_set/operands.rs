@@ -1,0 +1,74 @@
+//! Operands in a write set, and what comes of them before a commit installs it (`merge`, rules 2 and 5).
+
+use crate::error::CommitError;
+use crate::generation::HashedKey;
+use crate::merge::{OperatorId, Stored};
+use crate::node::{Body, LargeRecord};
+use crate::write_set::{LARGE_BYTES, WriteBody, WriteSet};
+
+/// What is merged into a key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Operand<'a> {
+    pub(crate) operator: OperatorId,
+    pub(crate) bytes: &'a [u8],
+}
+
+/// What is written to a key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Written<'a> {
+    Body(Body<'a>),
+    Merge(Operand<'a>),
+}
+
+/// A record that came of an operand.
+pub(super) enum Folded {
+    Small { value: Vec<u8>, vectors: Vec<u8> },
+    Large(LargeRecord),
+}
+
+impl WriteSet {
+    /// Whether something is merged.
+    pub(crate) fn has_merges(&self) -> bool {
+        self.merges
+    }
+
+    /// Folds every operand; what comes of them is what [`WriteSet::iter`] has from then on.
+    pub(crate) fn fold_merges(
+        &mut self,
+        mut fold: impl FnMut(HashedKey<'_>, Operand<'_>) -> Result<Stored, CommitError>,
+    ) -> Result<(), CommitError> {
+        let mut folded = Vec::new();
+        for place in 0..self.writes.len() {
+            let write = &self.writes[place];
+            let Written::Merge(operand) = self.written(write) else {
+                continue;
+            };
+            let (value, vectors) = fold(self.hashed(write), operand)?;
+            folded.push(match value.len() + vectors.len() < LARGE_BYTES {
+                true => Folded::Small { value, vectors },
+                false => Folded::Large(LargeRecord {
+                    value: value.into(),
+                    vectors: vectors.into(),
+                }),
+            });
+            if let WriteBody::Merge { folded: at, .. } = &mut self.writes[place].body {
+                *at = folded.len() as u32 - 1;
+            }
+        }
+        self.folded = folded;
+        Ok(())
+    }
+
+    /// Writes an operand, in place of what was written to the key before.
+    pub(crate) fn merge(&mut self, key: HashedKey<'_>, operator: OperatorId, operand: &[u8]) {
+        let start = self.copy_key(key.key);
+        self.bytes.extend_from_slice(operand);
+        self.merges = true;
+        let body = WriteBody::Merge {
+            operator,
+            operand: operand.len() as u32,
+            folded: 0,
+        };
+        self.enter(key, start, body);
+    }
+}
