@@ -15,4 +15,4 @@ pub use codec::{
 };
 pub use corruption::Corruption;
 pub use limits::{KEY_BYTES_MAX, NAME_BYTES_MAX, VALUE_BYTES_MAX, VECTOR_DIMENSION_MAX};
-pub use number::{IndexId, Lsn, TableId, Timestamp};
+pub use number::{IndexId, Lsn, TableId, Timestamp, TreeId};

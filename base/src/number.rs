@@ -75,3 +75,13 @@ impl fmt::Display for IndexId {
         write!(f, "{}", self.0)
     }
 }
+
+/// A tree's or an array's number; never used twice within a database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TreeId(pub u32);
+
+impl fmt::Display for TreeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}

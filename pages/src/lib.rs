@@ -32,20 +32,17 @@
 //! | [`state`] | epochs, which of them live, what they still need; checkpoints |
 //! | [`tree`] | B+trees |
 //! | [`base`] | all of it as one object: units of work, writing out, checkpoints, large values, `verify` |
-//! | [`latch`] | latches with ranks, fairness and a deadlock detector, for those that change one structure together |
 //!
 //! # Hazards
 //!
 //! A number in brackets beside a rule names the schedule that breaks the obvious design, and that
-//! the rule answers: [9](#hazards) checkpoints, logs and places that overtake each other; [13](#hazards)
-//! units of work that publish too early or are half undone; [14](#hazards) images of different ages
-//! and eviction; [15](#hazards) a read that is under way while its place is given away.
+//! the rule answers: [9](#hazards) checkpoints, logs and places that overtake each other;
+//! [14](#hazards) images of different ages and eviction; [15](#hazards) a read that is under way while its place is given away.
 
 pub mod base;
 pub mod error;
 pub mod file;
 mod frames;
-pub mod latch;
 pub mod page;
 pub mod pool;
 pub mod space;

@@ -21,6 +21,8 @@
 
 use std::fmt;
 
+pub use vellum_base::TreeId;
+
 /// Bytes of a step of the file.
 pub const STEP: usize = 4096;
 
@@ -41,10 +43,6 @@ impl Epoch {
         Self(self.0 + 1)
     }
 }
-
-/// A tree's or an array's number; never used twice within a database.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TreeId(pub u32);
 
 /// How large a page is in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

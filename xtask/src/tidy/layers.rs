@@ -6,13 +6,14 @@
 use super::Finding;
 use super::tree::Tree;
 
-const LAYERS: [(&str, &[&str]); 10] = [
+const LAYERS: [(&str, &[&str]); 11] = [
     ("vellum-base", &[]),
     ("vellum-sync", &[]),
     ("vellum-index", &[]),
     ("vellum-distance", &[]),
     ("vellum-disk", &["vellum-base", "vellum-sync"]),
     ("vellum-wal", &["vellum-base", "vellum-sync", "vellum-disk"]),
+    ("vellum-latch", &["vellum-base", "vellum-sync"]),
     ("vellum-txn", &["vellum-base", "vellum-sync"]),
     (
         "vellum-pages",

@@ -57,31 +57,16 @@
 //!
 //! [13]: crate#hazards
 
-mod error;
-mod graph;
-mod holders;
-mod resource;
-mod sleeper;
-mod stats;
-mod table;
-#[cfg(test)]
-mod tests;
-mod unit;
-mod wait;
-
 use std::time::Duration;
 
 use vellum_sync::atomic::{AtomicU64, Ordering};
 use vellum_sync::{Mutex, scaled};
 
-pub use error::{Blocks, Cycle, LatchError, Link};
-pub use resource::{Age, LatchClass, LatchMode, Resource};
-pub use stats::{ClassStats, LatchStats, WAIT_BUCKETS};
-pub use unit::Unit;
-
-use graph::Graph;
-use stats::Waits;
-use table::Table;
+use super::graph::Graph;
+use super::resource::Age;
+use super::stats::{LatchStats, Waits};
+use super::table::Table;
+use super::unit::Unit;
 
 /// What can be chosen about latches.
 #[derive(Clone, Copy, Debug)]
@@ -103,11 +88,11 @@ impl Default for LatchOptions {
 
 /// All latches of a database.
 pub struct Latches {
-    table: Table,
-    graph: Mutex<Graph>,
-    waits: Waits,
+    pub(super) table: Table,
+    pub(super) graph: Mutex<Graph>,
+    pub(super) waits: Waits,
     next: AtomicU64,
-    timeout: Option<Duration>,
+    pub(super) timeout: Option<Duration>,
 }
 
 impl Latches {
@@ -158,7 +143,7 @@ impl Latches {
     }
 
     /// Ages differ; nothing else is read out of their order.
-    fn next_age(&self) -> Age {
+    pub(super) fn next_age(&self) -> Age {
         Age(self.next.fetch_add(1, Ordering::Relaxed))
     }
 }

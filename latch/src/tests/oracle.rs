@@ -7,9 +7,9 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::latch::graph::Waiter;
-use crate::latch::holders::Ask;
-use crate::latch::sleeper::{Sleeper, Verdict};
+use crate::graph::Waiter;
+use crate::holders::Ask;
+use crate::sleeper::{Sleeper, Verdict};
 
 const UNITS: usize = 7;
 const PAGES: usize = 4;

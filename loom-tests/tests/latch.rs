@@ -10,11 +10,10 @@
 
 use std::time::Duration;
 
+use vellum_base::TreeId;
+use vellum_latch::LatchMode::{Exclusive, Shared};
+use vellum_latch::{Blocks, Cycle, LatchError, LatchMode, LatchOptions, Latches, Resource, Unit};
 use vellum_loom_tests::{MODE, Mode, Model};
-use vellum_pages::TreeId;
-use vellum_pages::latch::LatchMode::{Exclusive, Shared};
-use vellum_pages::latch::{Blocks, Cycle, LatchError, LatchMode, LatchOptions, Latches};
-use vellum_pages::latch::{Resource, Unit};
 use vellum_sync::cell::Witness;
 use vellum_sync::{Arc, random_u64, thread};
 
@@ -41,7 +40,7 @@ fn touch(witness: &Witness, mode: LatchMode) {
 
 /// One unit for each of `modes`, all for one page.
 fn one_page(name: &str, modes: &'static [LatchMode], preemptions: Option<usize>) {
-    let mut model = Model::new(format!("pages_latch::{name}"));
+    let mut model = Model::new(format!("latch::{name}"));
     if let Some(preemptions) = preemptions {
         model = model.preemptions(preemptions);
     }
@@ -95,7 +94,7 @@ fn a_writer_and_two_readers_take_turns() {
 /// A try waits for nobody, and excludes like any other.
 #[test]
 fn a_try_succeeds_or_leaves_no_trace() {
-    Model::new("pages_latch::a_try_succeeds_or_leaves_no_trace").check(|| {
+    Model::new("latch::a_try_succeeds_or_leaves_no_trace").check(|| {
         let latches = latches(1);
         let witness = Arc::new(Witness::new());
         let mut unit = Unit::begin(Arc::clone(&latches));
@@ -119,7 +118,7 @@ fn a_try_succeeds_or_leaves_no_trace() {
 /// Who gives up leaves no trace, and has what was handed to it while it did.
 #[test]
 fn giving_up_leaves_no_trace() {
-    let model = Model::new("pages_latch::giving_up_leaves_no_trace").preemptions(3);
+    let model = Model::new("latch::giving_up_leaves_no_trace").preemptions(3);
     model.check(|| {
         let (shards, timeout) = (1, Some(Duration::ZERO));
         let latches = Arc::new(Latches::new(LatchOptions { shards, timeout }));
@@ -215,7 +214,7 @@ fn run(plans: &[Plan], shards: usize) -> Vec<Cycle> {
 /// Units that take pages in opposite orders: every cycle is found, as everybody finishes.
 #[test]
 fn opposite_orders_end_with_a_victim() {
-    let model = Model::new("pages_latch::opposite_orders_end_with_a_victim").preemptions(5);
+    let model = Model::new("latch::opposite_orders_end_with_a_victim").preemptions(5);
     model.check(|| {
         let orders = [[0, 1], [1, 0]];
         let plans = orders.map(|order| order.map(|number| (number, Exclusive)).to_vec());
@@ -228,7 +227,7 @@ fn opposite_orders_end_with_a_victim() {
 /// Shared holders are waited for like exclusive ones.
 #[test]
 fn shared_holders_are_waited_for() {
-    let model = Model::new("pages_latch::shared_holders_are_waited_for").preemptions(5);
+    let model = Model::new("latch::shared_holders_are_waited_for").preemptions(5);
     model.check(|| {
         let plans = [[(0, Shared), (1, Exclusive)], [(1, Shared), (0, Exclusive)]];
         for cycle in run(&plans.map(Vec::from), 1) {
@@ -240,7 +239,7 @@ fn shared_holders_are_waited_for() {
 /// Of two that raise what they share, one gives way.
 #[test]
 fn raises_end_with_a_victim() {
-    let model = Model::new("pages_latch::raises_end_with_a_victim").preemptions(5);
+    let model = Model::new("latch::raises_end_with_a_victim").preemptions(5);
     model.check(|| {
         let plan = vec![(0, Shared), (0, Exclusive)];
         for cycle in run(&[plan.clone(), plan], 1) {
@@ -252,7 +251,7 @@ fn raises_end_with_a_victim() {
 /// Where all keep to the order, nobody is a victim, whoever waits for whom.
 #[test]
 fn within_the_order_there_is_no_victim() {
-    let model = Model::new("pages_latch::within_the_order_there_is_no_victim");
+    let model = Model::new("latch::within_the_order_there_is_no_victim");
     model.check(|| {
         let plans = [
             vec![(0, Shared), (1, Exclusive)],
@@ -265,7 +264,7 @@ fn within_the_order_there_is_no_victim() {
 /// Three in a ring: somebody gives way exactly when all three wait.
 #[test]
 fn three_in_a_ring_end_with_a_victim() {
-    let model = Model::new("pages_latch::three_in_a_ring_end_with_a_victim").preemptions(3);
+    let model = Model::new("latch::three_in_a_ring_end_with_a_victim").preemptions(3);
     model.executions(300_000).check(|| {
         let orders = [[0, 1], [1, 2], [2, 0]];
         let plans = orders.map(|order| order.map(|number| (number, Exclusive)).to_vec());
@@ -279,7 +278,7 @@ fn three_in_a_ring_end_with_a_victim() {
 /// cycle runs through the queue.
 #[test]
 fn a_cycle_through_the_queue_is_found() {
-    let model = Model::new("pages_latch::a_cycle_through_the_queue_is_found").preemptions(3);
+    let model = Model::new("latch::a_cycle_through_the_queue_is_found").preemptions(3);
     model.executions(300_000).check(|| {
         let plans = [
             vec![(1, Shared), (0, Shared)],
@@ -296,7 +295,7 @@ fn a_cycle_through_the_queue_is_found() {
 /// nothing. Shuttle takes its plans at random; the others take one that has all kinds of waits.
 #[test]
 fn any_units_finish() {
-    let model = Model::new("pages_latch::any_units_finish").preemptions(4);
+    let model = Model::new("latch::any_units_finish").preemptions(4);
     model.executions(100_000).schedules(20_000).check(|| {
         let below = |bound: u64| (random_u64() % bound) as usize;
         let units = if MODE == Mode::Loom { 2 } else { 4 + below(3) };

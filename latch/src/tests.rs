@@ -10,12 +10,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use vellum_base::TableId;
+use vellum_base::{TableId, TreeId};
 use vellum_sync::thread::{self, JoinHandle};
 
 use super::LatchMode::{Exclusive, Shared};
 use super::*;
-use crate::page::TreeId;
 
 type Owned = Unit<Arc<Latches>>;
 

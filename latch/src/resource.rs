@@ -8,9 +8,7 @@
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use vellum_base::TableId;
-
-use crate::page::TreeId;
+use vellum_base::{TableId, TreeId};
 
 /// Something that is latched as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
