@@ -12,11 +12,13 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use vellum_base::{Corruption, Timestamp};
 use vellum_txn::{LogError, ReadKind};
 
 use crate::argument::InvalidArgument;
+use crate::deadlock::Deadlock;
 use crate::quoted::QuotedKey;
 
 /// The result of nearly everything here.
@@ -77,6 +79,34 @@ pub enum Error {
         read: ReadKind,
         /// The commit that won.
         winner: Timestamp,
+    },
+
+    /// Another transaction has locked a key that this one wrote, for update or shared. Retry:
+    /// [`crate::Database::transact`] waits its turn in the end.
+    #[error("key {key} of table `{table}` is locked by another transaction; retry the transaction")]
+    Locked {
+        /// The table of the key.
+        table: String,
+        /// The key.
+        key: QuotedKey,
+    },
+
+    /// Transactions wait for each other's locks, and this one is the youngest of them. Retry.
+    #[error("deadlock: {0}; retry the transaction")]
+    Deadlock(Arc<Deadlock>),
+
+    /// A lock was not released in time ([`crate::Options::lock_timeout`]): somebody holds it for long.
+    /// Retry, later; [`crate::Database::transact`] does not do so by itself.
+    #[error(
+        "waited {waited:?} for the lock on key {key} of table `{table}`; retry the transaction"
+    )]
+    LockTimeout {
+        /// The table of the key.
+        table: String,
+        /// The key.
+        key: QuotedKey,
+        /// How long this transaction was willing to wait.
+        waited: Duration,
     },
 
     /// The table or index was made after this transaction's snapshot was taken. Retry: a new
@@ -393,7 +423,10 @@ impl Error {
             Self::Conflict { .. }
             | Self::ReadConflict { .. }
             | Self::NotInSnapshot { .. }
-            | Self::IndexesChanged { .. } => Remedy::Retry,
+            | Self::IndexesChanged { .. }
+            | Self::Locked { .. }
+            | Self::Deadlock(_)
+            | Self::LockTimeout { .. } => Remedy::Retry,
             Self::InvalidArgument(_)
             | Self::UnknownTable { .. }
             | Self::TableDropped { .. }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use vellum_disk::Disk;
 use vellum_index::{IndexPlugin, KeyExtractor};
@@ -28,6 +29,7 @@ pub struct Options {
     pub(crate) log_segment_bytes: u64,
     pub(crate) memory_budget: usize,
     pub(crate) background: bool,
+    pub(crate) lock_timeout: Duration,
     pub(crate) index_plugins: Vec<Arc<dyn IndexPlugin>>,
     pub(crate) key_extractors: Vec<Arc<dyn KeyExtractor>>,
     pub(crate) operators: Operators,
@@ -42,6 +44,7 @@ impl Default for Options {
             log_segment_bytes: vellum_wal::Config::default().segment_bytes,
             memory_budget: 1 << 30,
             background: true,
+            lock_timeout: Duration::from_secs(10),
             index_plugins: Vec::new(),
             key_extractors: Vec::new(),
             operators: crate::merge::supplied(),
@@ -100,6 +103,15 @@ impl Options {
     #[must_use]
     pub fn background(mut self, background: bool) -> Self {
         self.background = background;
+        self
+    }
+
+    /// How long a transaction waits for the lock of a record at most ([`crate::Transaction::get_for_update`]),
+    /// before it gets [`crate::Error::LockTimeout`]; [`Duration::ZERO`]: it does not wait. Deadlocks are
+    /// found at once, so this is for locks that are held for long. Default: 10 seconds.
+    #[must_use]
+    pub fn lock_timeout(mut self, timeout: Duration) -> Self {
+        self.lock_timeout = timeout;
         self
     }
 
@@ -194,6 +206,7 @@ impl fmt::Debug for Options {
             .field("memory_budget", &self.memory_budget)
             .field("background", &self.background)
             .field("operators", &self.operators)
+            .field("lock_timeout", &self.lock_timeout)
             .finish_non_exhaustive()
     }
 }

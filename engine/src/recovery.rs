@@ -169,6 +169,7 @@ fn assemble(
     }
     let store_options = StoreOptions {
         generation_bytes: generation_bytes(options),
+        lock_timeout: Some(options.lock_timeout),
         ..StoreOptions::default()
     };
     let last = found.position.timestamp;

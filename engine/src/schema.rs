@@ -421,6 +421,10 @@ impl Error {
                 others,
                 limit,
             },
+            CommitError::Locked { table, key } => Self::Locked {
+                table: name(table),
+                key: crate::quoted::QuotedKey::new(&key),
+            },
             CommitError::Log(error) => Self::from_log(error),
             CommitError::Memory(what) => Self::OutOfMemory(what),
         }

@@ -8,7 +8,7 @@ use std::ops::RangeBounds;
 use std::sync::Arc;
 
 use vellum_base::{TableId, Timestamp};
-use vellum_txn::{Durability, Isolation, Schema};
+use vellum_txn::{CommitError, Durability, Isolation, LockSet, Schema};
 
 use crate::argument::{InvalidArgument, check_name, check_value, check_vector, check_vectors_len};
 use crate::bytes::{Key, Value, Versioned};
@@ -31,7 +31,8 @@ use crate::table::Table;
 /// is snapshot isolation. With [`Isolation::Serializable`] what it read is checked as well: if
 /// another commit wrote a key that it read, or one in a range that it read, as far as it went through
 /// it, it gets [`Error::ReadConflict`]. A search reads its whole table, unless it is told its keys.
-/// Nothing waits for anything before the commit.
+/// Nothing waits for anything before the commit, but who asks for a lock
+/// ([`Transaction::get_for_update`], [`Transaction::get_for_share`]) while others hold it.
 ///
 /// What was read takes up to 16 MiB ([`crate::READS_BYTES_MAX`]) of memory beside the budget; beyond
 /// that the table that most was read of counts as read whole, but for keys that were unmarked, as long
@@ -67,6 +68,21 @@ impl Transaction {
     #[must_use]
     pub fn timestamp(&self) -> Timestamp {
         self.inner.at()
+    }
+
+    /// Begins with locks that were taken before.
+    pub(crate) fn begin_locked(
+        handle: Arc<Handle>,
+        isolation: Isolation,
+        locks: Box<LockSet>,
+    ) -> Self {
+        Self {
+            inner: Inner::begin_locked(handle, isolation, locks),
+        }
+    }
+
+    pub(crate) fn check_with_key(&self, table: &Table, key: &[u8]) -> Result<TableId> {
+        self.reading().check_with_key(table, key)
     }
 
     #[inline]
@@ -396,14 +412,14 @@ impl Transaction {
     /// can have read is settled, and returns its snapshot's timestamp.
     ///
     /// # Errors
-    /// [`Error::Conflict`], [`Error::ReadConflict`]: retry, or use [`crate::Database::transact`] or its
+    /// [`Error::Conflict`], [`Error::ReadConflict`], [`Error::Locked`]: retry, or use [`crate::Database::transact`] or its
     /// like. [`Error::DiskFull`],
     /// [`Error::OutOfMemory`], [`Error::TableDropped`], [`Error::Closed`]: nothing was committed.
     /// [`Error::Poisoned`]: the log failed; if that was while waiting, the commit may be durable or
     /// not, which shows when the database is opened again.
     pub fn commit(self) -> Result<Timestamp> {
         let durability = self.inner.owner().shared().durability;
-        let (at, handle) = self.sequence(durability)?;
+        let (at, handle) = self.sequence(durability, |_, _| {})?;
         // Empty ones too, since they tell their caller what they read [16].
         handle.shared().wait_settled(at)?;
         Ok(at)
@@ -427,7 +443,16 @@ impl Transaction {
     /// # Errors
     /// As [`Transaction::commit`], except that waiting for durability is the handle's.
     pub fn commit_with(self, durability: Durability) -> Result<CommitHandle> {
-        let (at, handle) = self.sequence(durability)?;
+        self.commit_else(durability, |_, _| {})
+    }
+
+    /// [`Transaction::commit_with`], which shows the transaction to `refused` if it is refused.
+    pub(crate) fn commit_else(
+        self,
+        durability: Durability,
+        refused: impl FnOnce(&mut Inner, &CommitError),
+    ) -> Result<CommitHandle> {
+        let (at, handle) = self.sequence(durability, refused)?;
         let shared = handle.shared();
         if durability == Durability::Sync {
             shared.log.request_flush();
@@ -439,10 +464,14 @@ impl Transaction {
         ))
     }
 
-    fn sequence(self, durability: Durability) -> Result<(Timestamp, Arc<Handle>)> {
+    fn sequence(
+        self,
+        durability: Durability,
+        refused: impl FnOnce(&mut Inner, &CommitError),
+    ) -> Result<(Timestamp, Arc<Handle>)> {
         let handle = self.inner.owner().clone();
         handle.shared().check_open()?;
-        match self.inner.commit(durability) {
+        match self.inner.commit_else(durability, refused) {
             Ok(at) => Ok((at, handle)),
             Err(error) => Err(Error::from_commit(error, &handle)),
         }
@@ -452,7 +481,7 @@ impl Transaction {
     pub fn rollback(self) {}
 
     #[cold]
-    fn commit_error(&self, error: vellum_txn::CommitError) -> Error {
+    fn commit_error(&self, error: CommitError) -> Error {
         Error::from_commit(error, self.inner.owner())
     }
 }

@@ -57,6 +57,21 @@ fn the_document_states_the_remedies_that_errors_have() {
                 winner: None,
             },
         ),
+        (
+            "Locked",
+            Error::Locked {
+                table: "t".into(),
+                key: key(),
+            },
+        ),
+        (
+            "LockTimeout",
+            Error::LockTimeout {
+                table: "t".into(),
+                key: key(),
+                waited: std::time::Duration::ZERO,
+            },
+        ),
         ("NotInSnapshot", Error::NotInSnapshot { what: "t".into() }),
         ("UnknownTable", Error::UnknownTable { name: "t".into() }),
         ("TableDropped", Error::TableDropped { table: "t".into() }),

@@ -133,14 +133,16 @@ fn work_that_conflicts_with_itself_ends_with_the_conflict() {
     let mut attempts = 0;
     let outcome = db.transact(|txn| {
         attempts += 1;
-        txn.insert(&items, "k", "outer")?;
+        // Each time another key: what earlier attempts locked is of no use.
+        let key = format!("k{attempts}");
+        txn.insert(&items, &key, "outer")?;
         // Another one gets there first, every time; without waiting, to keep the test short.
         if attempts > 20 {
             return Err(Error::application("given up"));
         }
-        common::put(&db, &items, "k", "inner");
+        common::put(&db, &items, &key, "inner");
         Ok(())
     });
     assert!(outcome.is_err() && attempts == 21);
-    assert_eq!(now(&db, &items, "k").as_deref(), Some("inner"));
+    assert_eq!(now(&db, &items, "k20").as_deref(), Some("inner"));
 }

@@ -157,6 +157,12 @@ impl Graph {
         behind
     }
 
+    /// Whether somebody else than `own` holds a latch that is here.
+    pub(super) fn is_held_by_other(&self, resource: Resource, own: Option<Age>) -> bool {
+        let queue = self.queues.get(&resource);
+        queue.is_some_and(|queue| queue.holders.are_others(own))
+    }
+
     pub(super) fn refused(&mut self, class: LatchClass) {
         self.counted[class as usize].refused += 1;
     }

@@ -62,6 +62,11 @@ impl Holders {
             .find_map(|(holder, mode)| (holder == unit).then_some(mode))
     }
 
+    /// Whether somebody else than `own` holds the latch.
+    pub(super) fn are_others(&self, own: Option<Age>) -> bool {
+        self.iter().any(|(holder, _)| Some(holder) != own)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (Age, LatchMode)> {
         let shared = self.more.iter().map(|holder| (*holder, LatchMode::Shared));
         self.first.into_iter().chain(shared)

@@ -63,9 +63,9 @@ use vellum_sync::atomic::{AtomicU64, Ordering};
 use vellum_sync::{Mutex, scaled};
 
 use super::graph::Graph;
-use super::resource::Age;
+use super::resource::{Age, Resource};
 use super::stats::{LatchStats, Waits};
-use super::table::Table;
+use super::table::{Latch, Table};
 use super::unit::Unit;
 
 /// What can be chosen about latches.
@@ -129,6 +129,18 @@ impl Latches {
                 Err(_) if unit.is_victim() => unit.release_all(),
                 outcome => return outcome,
             }
+        }
+    }
+
+    /// Whether somebody else than `own` holds `resource`, in either mode. What was done before this
+    /// returned `false` happens before whatever is done under a latch that is acquired later.
+    #[must_use]
+    pub fn is_held_by_other(&self, resource: Resource, own: Option<Age>) -> bool {
+        let shard = self.table.lock(resource);
+        match shard.holders(resource) {
+            None => false,
+            Some(Latch::Held(holders)) => holders.are_others(own),
+            Some(Latch::Queued) => self.graph.lock().is_held_by_other(resource, own),
         }
     }
 

@@ -118,6 +118,11 @@ impl Shard {
         Asked::Granted
     }
 
+    /// Where the holders of a latch are; `None`: there are none.
+    pub(super) fn holders(&self, resource: Resource) -> Option<&Latch> {
+        self.latches.get(&resource)
+    }
+
     /// Counts one who became a holder without a wait.
     pub(super) fn acquired(&mut self, resource: Resource) {
         self.acquired[resource.class() as usize] += 1;

@@ -389,3 +389,28 @@ fn sharers_do_not_starve_a_writer() {
     assert_eq!(heard.try_iter().count(), 4);
     assert_empty(&latches);
 }
+
+#[test]
+fn others_are_told_from_oneself_with_a_queue_and_without() {
+    let latches = latches();
+    let [mut one, two, three] = [(); 3].map(|()| begin(&latches));
+    let (own, other) = (Some(one.age()), Some(two.age()));
+    let held = |own| latches.is_held_by_other(page(1), own);
+    assert!(!held(None));
+    one.acquire(page(1), Shared).unwrap();
+    assert!(held(None) && held(other) && !held(own));
+    assert!(!latches.is_held_by_other(page(2), None));
+    let waiting = Asking::begin(&latches, two, page(1), Exclusive);
+    // A queue, in which nobody holds anything yet.
+    assert!(held(None) && held(other) && !held(own));
+    let behind = Asking::begin(&latches, three, page(1), Shared);
+    drop(one);
+    let two = waiting.granted();
+    assert!(held(None) && held(own) && !held(other));
+    drop(two);
+    let three = behind.granted();
+    assert!(held(own) && !held(Some(three.age())));
+    drop(three);
+    assert!(!held(None));
+    assert_empty(&latches);
+}

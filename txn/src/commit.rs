@@ -17,6 +17,7 @@
 //! 8. What was read is validated before the gate, and at the end in the log's mutex (`validation`);
 //!    and where much was written, before any of it is written ahead.
 //! 9. What is merged is folded before each passage, and is checked as of then (`merge`, rules 2 and 3).
+//! 10. Others' record locks are looked for behind installing (`locks`, rules 2 and 5).
 
 use vellum_base::{TableId, Timestamp};
 use vellum_sync::atomic::{AtomicU64, Ordering};
@@ -27,6 +28,8 @@ use crate::arena::{CellAt, Room, VersionAt};
 use crate::error::CommitError;
 use crate::gate::{Closed, Inside};
 use crate::generation::{Generation, HashedKey, Install};
+use crate::guard::Guard;
+use crate::locks::LockSet;
 use crate::log::{Appended, Durability, Prepared, Sequenced};
 use crate::merge::{self, Merging};
 use crate::node::Body;
@@ -90,6 +93,7 @@ pub(crate) struct Commit<'a, S: Schema> {
     pin: &'a Pin<View<S>>,
     at: Timestamp,
     scratch: &'a mut Scratch,
+    guard: Guard<'a>,
     validation: Validation,
     merging: Merging,
     /// The tables that were read.
@@ -103,6 +107,7 @@ impl<'a, S: Schema> Commit<'a, S> {
         store: &'a Store<S>,
         pin: &'a Pin<View<S>>,
         at: Timestamp,
+        own: Option<&'a LockSet>,
         scratch: &'a mut Scratch,
     ) -> Self {
         Self {
@@ -110,6 +115,7 @@ impl<'a, S: Schema> Commit<'a, S> {
             pin,
             at,
             scratch,
+            guard: Guard::new(store.locks(), own),
             validation: Validation::new(at),
             merging: Merging {
                 at,
@@ -246,6 +252,9 @@ impl<'a, S: Schema> Commit<'a, S> {
                 drop(inside);
                 if std::mem::take(&mut self.merging.is_overtaken) {
                     return Ok(Passage::Newer { prepared });
+                }
+                if self.guard.is_passing(self.store.seed(), &error) {
+                    return Ok(Passage::Overtaken { prepared });
                 }
                 self.store.log().cancel(prepared);
                 self.count_conflict();
@@ -412,10 +421,24 @@ impl<'a, S: Schema> Commit<'a, S> {
         durability: Durability,
     ) -> Result<Passage, CommitError> {
         let mut rounds = 0;
+        let mut locks_met = self.guard.begin();
         loop {
-            match self.append(generation, cell, prepared, durability)? {
+            if locks_met {
+                let keys = self.scratch.writes.iter().map(|(key, _)| key);
+                if let Err(error) = self.guard.look(keys) {
+                    self.store.log().cancel(prepared);
+                    self.count_conflict();
+                    return Err(error);
+                }
+            }
+            let (appended, met) = self.append(generation, cell, prepared, durability)?;
+            match appended {
                 Appended::At(at) => return Ok(Passage::Committed(at)),
                 Appended::Refused(still) => prepared = still,
+            }
+            locks_met = met;
+            if locks_met {
+                continue;
             }
             let looks_max = match (self.is_alone(), rounds < ROUNDS_INSIDE) {
                 (true, _) => usize::MAX,
@@ -434,20 +457,22 @@ impl<'a, S: Schema> Commit<'a, S> {
         }
     }
 
-    /// Rule 5.
+    /// Rule 5; and whether it was refused since there are locks.
     fn append(
         &self,
         generation: &Generation,
         cell: Option<CellAt>,
         prepared: Prepared,
         durability: Durability,
-    ) -> Result<Appended, CommitError> {
+    ) -> Result<(Appended, bool), CommitError> {
         let Some((_, only)) = self.scratch.installed.first() else {
             unreachable!("an empty write set is not committed")
         };
         let reads = self.scratch.reads.as_ref().map(|reads| reads.lock());
         let checked = self.validation.checked();
         let mut steps = Stamping {
+            guard: &self.guard,
+            locks_met: false,
             generation,
             cell,
             only: *only,
@@ -460,7 +485,7 @@ impl<'a, S: Schema> Commit<'a, S> {
         let payload = &self.scratch.payload;
         let appended =
             payload.with_pieces(|pieces| log.append(prepared, pieces, durability, &mut steps));
-        Ok(appended?)
+        Ok((appended?, steps.locks_met))
     }
 
     /// Rule 6.
@@ -530,12 +555,18 @@ struct Stamping<'a> {
     writes: &'a WriteSet,
     /// What was read, and up to where it is valid.
     reads: Option<(&'a ReadSet, Timestamp)>,
+    guard: &'a Guard<'a>,
+    locks_met: bool,
 }
 
 impl Sequenced for Stamping<'_> {
-    /// Snapshot isolation has nothing to check here: the chains' heads were its validation. For the
-    /// reads of a transaction: `validation`, rule 3.
+    /// Snapshot isolation has nothing to check here but that nobody locks (`locks`, rule 2): the
+    /// chains' heads were its validation. For the reads of a transaction: `validation`, rule 3.
     fn validate(&mut self) -> bool {
+        if !self.guard.is_clear() {
+            self.locks_met = true;
+            return false;
+        }
         let Some((set, checked)) = self.reads else {
             return true;
         };

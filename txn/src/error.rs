@@ -2,8 +2,10 @@
 //! errors, with names in place of numbers.
 
 use std::fmt;
+use std::time::Duration;
 
 use vellum_base::{Corruption, DecodeError, TableId, Timestamp};
+use vellum_latch::LatchMode;
 
 use crate::log::LogError;
 use crate::validation::ReadKind;
@@ -30,6 +32,13 @@ pub enum CommitError {
         winner: Timestamp,
         /// How it was read.
         read: ReadKind,
+    },
+    /// Another transaction holds a lock on a key that this one wrote. Retry.
+    Locked {
+        /// The key's table.
+        table: TableId,
+        /// The key.
+        key: Vec<u8>,
     },
     /// The table was dropped since this transaction's snapshot.
     TableDropped(TableId),
@@ -109,6 +118,9 @@ impl fmt::Display for CommitError {
                     "a key of table {table} that was read was committed at {winner}, after the snapshot"
                 )
             }
+            Self::Locked { table, .. } => {
+                write!(f, "a key of table {table} is locked by another transaction")
+            }
             Self::TableDropped(table) => write!(f, "table {table} was dropped"),
             Self::Outdated(table) => {
                 write!(f, "table {table} was changed after the snapshot")
@@ -178,6 +190,45 @@ impl From<LogError> for CommitError {
     fn from(error: LogError) -> Self {
         Self::Log(error)
     }
+}
+
+/// Why a transaction did not get a lock, or not in time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LockError {
+    /// The snapshot is older than the key's newest version. Retry.
+    Refused(CommitError),
+    /// Waiting would never end: transactions wait for each other, and this is the youngest. End it,
+    /// and begin again.
+    Deadlock {
+        /// Who waits for what; each for the next one, the last for the first.
+        waits: Vec<LockWait>,
+    },
+    /// The lock was not released in time.
+    Timeout {
+        /// The key's table.
+        table: TableId,
+        /// The key.
+        key: Box<[u8]>,
+        /// How long the transaction was willing to wait.
+        waited: Duration,
+    },
+}
+
+/// One transaction of a cycle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LockWait {
+    /// Its number among those that lock.
+    pub transaction: u64,
+    /// The table of the key that it waits for.
+    pub table: TableId,
+    /// The key; `None` if it has ended its wait in the meantime.
+    pub key: Option<Box<[u8]>>,
+    /// The key's hash.
+    pub hash: u64,
+    /// How it wants to lock it.
+    pub mode: LatchMode,
+    /// The transaction that has it, or is before it in the queue.
+    pub next: u64,
 }
 
 /// Why a schema change was not made.

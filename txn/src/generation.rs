@@ -384,6 +384,12 @@ impl Generation {
         None
     }
 
+    /// Whether somebody's version is pending at the key.
+    pub(crate) fn is_pending(&self, key: HashedKey<'_>) -> bool {
+        let head = self.find(key).and_then(|at| self.arena.entry(at).head());
+        head.is_some_and(|head| self.committed_at(head).is_none())
+    }
+
     /// When the key's newest committed version in this generation was committed.
     pub(crate) fn newest(&self, key: HashedKey<'_>) -> Option<Timestamp> {
         let entry = self.find(key)?;

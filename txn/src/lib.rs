@@ -3,7 +3,7 @@
 //!
 //! Start with [`Store`]; [`Snapshot`] and [`Transaction`] are its two kinds of transaction. The
 //! commit protocol is in `commit`, what a reader may rely on in `snapshot`, what makes commits
-//! serializable in `validation`, reclamation in `registry`.
+//! serializable in `validation`, what record locks promise in `locks`, reclamation in `registry`.
 
 mod admission;
 mod allowance;
@@ -13,7 +13,10 @@ mod commit;
 mod error;
 mod gate;
 mod generation;
+mod guard;
 mod intervals;
+mod locking;
+mod locks;
 mod log;
 mod merge;
 mod merging;
@@ -43,9 +46,10 @@ pub use allowance::{Allowance, Grant};
 pub use arena::{At, CellAt, EntryAt, Room, VersionAt};
 pub use backlog::{Backlog, Wake};
 pub use commit::COMMIT_BYTES_MAX;
-pub use error::{CommitError, ReplayError, SchemaError, Unreadable};
+pub use error::{CommitError, LockError, LockWait, ReplayError, SchemaError, Unreadable};
 pub use gate::Gate;
 pub use generation::{Generation, GenerationOptions, HashedKey, Install};
+pub use locks::{LEARNT_MAX, LockSet, LockStats, Locks};
 pub use log::{Appended, CommitLog, Durability, LogError, NoLog, Prepared, Sequenced};
 pub use merge::{MergeError, MergeOperator, OperatorId, Operators, Stored};
 pub use merging::Merging;
@@ -63,5 +67,6 @@ pub use store::{OnSchema, Owner, Replay, Store, StoreOptions, StoreStats};
 pub use transaction::{Found, Isolation, Transaction};
 pub use validation::ReadKind;
 pub use vectors::{VectorList, encode_vectors, vectors_len};
+pub use vellum_latch::LatchMode as LockMode;
 pub use view::{Sealed, View, newest_of, tables_of};
 pub use write_set::{Savepoint, SavepointError};

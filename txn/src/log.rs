@@ -105,8 +105,8 @@ pub trait CommitLog: Send + Sync + 'static {
         steps: &mut dyn Sequenced,
     ) -> Result<Appended, LogError>;
 
-    /// Where the next record will stand. Asked for while nobody appends: then all records so far
-    /// stand before it.
+    /// Where the next record will stand, asked in the mutex of `append`: all records whose stamps
+    /// came before stand before it, and who is in there has left when this returns.
     fn position(&self) -> u64;
 
     /// The last settled timestamp.

@@ -12,6 +12,7 @@
 mod replay;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use vellum_base::Timestamp;
 use vellum_sync::Mutex;
@@ -22,6 +23,7 @@ use crate::backlog::Backlog;
 use crate::error::{CommitError, SchemaError};
 use crate::gate::Gate;
 use crate::generation::{Generation, GenerationOptions};
+use crate::locks::Locks;
 use crate::log::{Appended, CommitLog, Durability, Prepared, Sequenced};
 use crate::merge::Operators;
 use crate::merging::Merging;
@@ -45,6 +47,8 @@ pub struct StoreOptions {
     pub bytes_per_bucket: usize,
     /// Seed of the hash; from the system's randomness by default.
     pub seed: u64,
+    /// How long a transaction waits for a lock at most; `None` for as long as need be. Default: 10 s.
+    pub lock_timeout: Option<Duration>,
 }
 
 impl Default for StoreOptions {
@@ -53,6 +57,7 @@ impl Default for StoreOptions {
             generation_bytes: 512 << 20,
             bytes_per_bucket: 128,
             seed: vellum_sync::random_u64(),
+            lock_timeout: Some(Duration::from_secs(10)),
         }
     }
 }
@@ -110,6 +115,7 @@ pub struct Store<S: Schema> {
     allowance: Allowance,
     operators: Operators,
     merging: Mutex<()>,
+    locks: vellum_sync::Arc<Locks>,
     log: Arc<dyn CommitLog>,
     options: StoreOptions,
 }
@@ -137,6 +143,7 @@ impl<S: Schema> Store<S> {
             allowance: Allowance::default(),
             operators: Operators::default(),
             merging: Mutex::new(()),
+            locks: vellum_sync::Arc::new(Locks::new(options.lock_timeout)),
             log,
             options,
         })
@@ -152,6 +159,12 @@ impl<S: Schema> Store<S> {
 
     pub(crate) fn log(&self) -> &dyn CommitLog {
         &*self.log
+    }
+
+    /// The record locks.
+    #[must_use]
+    pub fn locks(&self) -> &vellum_sync::Arc<Locks> {
+        &self.locks
     }
 
     /// What waits to be merged.

@@ -9,6 +9,7 @@ use crate::allowance::Grant;
 use crate::commit::{COMMIT_BYTES_MAX, Commit};
 use crate::error::CommitError;
 use crate::generation::HashedKey;
+use crate::locks::LockSet;
 use crate::log::Durability;
 use crate::merge::OperatorId;
 use crate::node::Body;
@@ -104,7 +105,9 @@ pub struct Transaction<S: Schema, O: Owner<S>> {
     pin: Option<Pin<View<S>>>,
     at: Timestamp,
     isolation: Isolation,
-    scratch: Scratch,
+    pub(crate) scratch: Scratch,
+    /// Released when the transaction has ended.
+    pub(crate) locks: Option<Box<LockSet>>,
     grant: Grant,
 }
 
@@ -135,6 +138,7 @@ impl<S: Schema, O: Owner<S>> Transaction<S, O> {
             isolation,
             scratch,
             grant: Grant::default(),
+            locks: None,
         }
     }
 
@@ -192,6 +196,11 @@ impl<S: Schema, O: Owner<S>> Transaction<S, O> {
             Some(pin) => pin,
             None => unreachable!("only dropping takes the pin"),
         }
+    }
+
+    /// The view that is current now.
+    pub(crate) fn latest_view(&self) -> &View<S> {
+        self.owner.store().registry().latest(self.pin())
     }
 
     /// Reads the snapshot, without own writes.
@@ -357,14 +366,33 @@ impl<S: Schema, O: Owner<S>> Transaction<S, O> {
     ///
     /// # Errors
     /// Any [`CommitError`]; nothing was written then.
-    pub fn commit(mut self, durability: Durability) -> Result<Timestamp, CommitError> {
+    pub fn commit(self, durability: Durability) -> Result<Timestamp, CommitError> {
+        self.commit_else(durability, |_, _| {})
+    }
+
+    /// [`Transaction::commit`], which shows the transaction to `refused` before it ends, if it is
+    /// refused: to learn for the next attempt.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn commit_else(
+        mut self,
+        durability: Durability,
+        refused: impl FnOnce(&mut Self, &CommitError),
+    ) -> Result<Timestamp, CommitError> {
         if self.scratch.writes.is_empty() {
             return Ok(self.at);
         }
         let Some(pin) = &self.pin else {
             unreachable!("only dropping takes the pin")
         };
-        Commit::new(self.owner.store(), pin, self.at, &mut self.scratch).run(durability)
+        let (store, own) = (self.owner.store(), self.locks.as_deref());
+        let commit = Commit::new(store, pin, self.at, own, &mut self.scratch);
+        let committed = commit.run(durability);
+        if let Err(error) = &committed {
+            refused(&mut self, error);
+        }
+        committed
     }
 }
 

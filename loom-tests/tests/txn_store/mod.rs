@@ -42,6 +42,7 @@ pub(crate) fn store_of(log: std::sync::Arc<dyn CommitLog>) -> Store<NoColumns> {
         generation_bytes: 4096,
         bytes_per_bucket: 2048,
         seed: 7,
+        lock_timeout: None,
     };
     Store::new(log, NoColumns, 0, Timestamp::ZERO, options).unwrap()
 }

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod common;
+mod locks;
 mod merging;
 mod order;
 mod settling;

@@ -4,8 +4,8 @@
 use super::Finding;
 use super::tree::Tree;
 
-/// The hazards of log, versions and commits. Those of merges, locks and graphs join with their code.
-const ANSWERED: [u32; 13] = [1, 2, 4, 5, 6, 7, 8, 9, 10, 12, 14, 15, 16];
+/// The hazards of log, versions, commits and locks. Those of merges and graphs join with their code.
+const ANSWERED: [u32; 14] = [1, 2, 4, 5, 6, 7, 8, 9, 10, 12, 14, 15, 16, 18];
 
 /// Runs the check.
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {

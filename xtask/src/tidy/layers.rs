@@ -14,7 +14,10 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ("vellum-disk", &["vellum-base", "vellum-sync"]),
     ("vellum-wal", &["vellum-base", "vellum-sync", "vellum-disk"]),
     ("vellum-latch", &["vellum-base", "vellum-sync"]),
-    ("vellum-txn", &["vellum-base", "vellum-sync"]),
+    (
+        "vellum-txn",
+        &["vellum-base", "vellum-sync", "vellum-latch"],
+    ),
     (
         "vellum-pages",
         &["vellum-base", "vellum-sync", "vellum-disk"],

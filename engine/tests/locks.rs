@@ -1,0 +1,306 @@
+//! Record locks: what they keep others from, who waits, who gives way; and that nobody who retries
+//! in `transact` starves. Threads meet by what the figures say, never by time.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper of tests fails its test"
+)]
+
+use std::time::Duration;
+
+use vellum::{Database, Deadlock, Durability, Error, Isolation, Options, Table, Transaction};
+use vellum_sync::atomic::{AtomicU64, Ordering};
+use vellum_sync::thread::{self, JoinHandle};
+
+fn fresh() -> (Database, Table) {
+    let db = Database::in_memory().unwrap();
+    let table = db.table("t").unwrap();
+    let mut txn = db.begin().unwrap();
+    for key in ["a", "b", "c"] {
+        txn.insert(&table, key, "old").unwrap();
+    }
+    txn.commit().unwrap();
+    (db, table)
+}
+
+fn write(db: &Database, table: &Table, key: &str) -> Result<vellum::Timestamp, Error> {
+    let mut txn = db.begin()?;
+    txn.insert(table, key, "new")?;
+    txn.commit()
+}
+
+fn is_locked(outcome: Result<vellum::Timestamp, Error>, key: &str) -> bool {
+    match outcome {
+        Err(error @ Error::Locked { .. }) => {
+            assert!(error.is_retryable());
+            let expected = format!("key \"{key}\" of table `t` is locked");
+            error.to_string().contains(&expected)
+        }
+        _ => false,
+    }
+}
+
+/// What a thread that asked for a lock came to.
+type Asked = JoinHandle<(Transaction, Result<(), Error>)>;
+
+/// Asks in a thread of its own; returns when it waits.
+fn ask(db: &Database, table: &Table, mut txn: Transaction, key: &'static str) -> Asked {
+    let waits = || db.stats().unwrap().locks.waits;
+    let before = waits();
+    let table = table.clone();
+    let thread = thread::spawn(move || {
+        let outcome = txn.get_for_update(&table, key).map(drop);
+        (txn, outcome)
+    });
+    while waits() == before {
+        thread::yield_now();
+    }
+    thread
+}
+
+#[test]
+fn what_is_locked_for_update_is_committed_by_nobody_else() {
+    for isolation in [Isolation::Snapshot, Isolation::Serializable] {
+        let (db, table) = fresh();
+        let mut txn = db.begin_with(isolation).unwrap();
+        assert_eq!(txn.get_for_update(&table, "a").unwrap().unwrap(), "old");
+        // A key without a record is locked as well, and an own write is read.
+        assert!(txn.get_for_update(&table, "none").unwrap().is_none());
+        txn.insert(&table, "none", "own").unwrap();
+        assert_eq!(txn.get_for_update(&table, "none").unwrap().unwrap(), "own");
+        assert!(is_locked(write(&db, &table, "a"), "a"));
+        assert!(is_locked(write(&db, &table, "none"), "none"));
+        write(&db, &table, "b").unwrap();
+        // Nobody who reads waits.
+        let read = db.begin_read().unwrap();
+        assert_eq!(read.get(&table, "a").unwrap().unwrap(), "old");
+        let other = db.begin().unwrap();
+        assert_eq!(other.get(&table, "a").unwrap().unwrap(), "old");
+        txn.insert(&table, "a", "own").unwrap();
+        txn.commit().unwrap();
+        write(&db, &table, "a").unwrap();
+    }
+}
+
+#[test]
+fn a_key_that_was_committed_since_the_snapshot_is_a_conflict_at_once() {
+    let (db, table) = fresh();
+    let mut txn = db.begin().unwrap();
+    let winner = write(&db, &table, "a").unwrap();
+    let lost = txn.get_for_update(&table, "a").map(drop).unwrap_err();
+    assert!(
+        matches!(&lost, Error::Conflict { winner: found, .. } if *found == Some(winner)),
+        "{lost}"
+    );
+    // Also when it has been merged, and for a share; others are not concerned.
+    db.checkpoint().unwrap();
+    let lost = txn.get_for_share(&table, "a").map(drop).unwrap_err();
+    assert!(matches!(lost, Error::Conflict { .. }), "{lost}");
+    assert_eq!(txn.get_for_share(&table, "b").unwrap().unwrap(), "old");
+}
+
+/// In snapshot isolation: each reads what the other one writes. With marks one would be refused at
+/// its commit; with locks it is refused, or a victim, before.
+#[test]
+fn a_shared_lock_prevents_write_skew() {
+    let (db, table) = fresh();
+    let [mut one, mut two] = [(); 2].map(|()| db.begin().unwrap());
+    assert_eq!(one.get_for_share(&table, "a").unwrap().unwrap(), "old");
+    assert_eq!(two.get_for_share(&table, "a").unwrap().unwrap(), "old");
+    assert_eq!(two.get_for_share(&table, "b").unwrap().unwrap(), "old");
+    one.insert(&table, "b", "one").unwrap();
+    two.insert(&table, "a", "two").unwrap();
+    assert!(is_locked(one.commit(), "b"));
+    two.commit().unwrap();
+    let (isolation, durability) = (Isolation::Snapshot, Durability::Sync);
+    let seen = db.transact_isolated(isolation, durability, |txn| {
+        let seen = txn.get_for_share(&table, "a")?.unwrap().to_vec();
+        txn.insert(&table, "b", &seen)?;
+        Ok(seen)
+    });
+    assert_eq!(seen.unwrap(), b"two");
+}
+
+fn cycle(outcome: Result<(), Error>) -> std::sync::Arc<Deadlock> {
+    match outcome {
+        Err(Error::Deadlock(cycle)) => cycle,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn h23_each_cycle_of_locks_has_one_victim_and_is_spelled_out() {
+    for size in [2, 3] {
+        let (db, table) = fresh();
+        let keys = &["a", "b", "c"][..size];
+        let begun: Vec<Transaction> = keys
+            .iter()
+            .map(|key| {
+                let mut txn = db.begin().unwrap();
+                txn.get_for_update(&table, key).unwrap();
+                txn
+            })
+            .collect();
+        let mut begun = begun.into_iter().enumerate();
+        let mut youngest = begun.next_back().unwrap().1;
+        let asked: Vec<Asked> = begun
+            .map(|(number, txn)| ask(&db, &table, txn, keys[number + 1]))
+            .collect();
+        let cycle = cycle(youngest.get_for_update(&table, "a").map(drop));
+        assert_eq!(cycle.waits().len(), size);
+        for (number, wait) in cycle.waits().iter().enumerate() {
+            // It begins with the one that closed it, who waits for "a".
+            assert_eq!(wait.key.as_deref(), Some(keys[number].as_bytes()));
+            assert_eq!((&*wait.table, wait.exclusive), ("t", true));
+            let next = &cycle.waits()[(number + 1) % size];
+            assert_eq!(wait.next, next.transaction);
+        }
+        let text = Error::Deadlock(cycle).to_string();
+        assert!(text.starts_with("deadlock: transaction "), "{text}");
+        assert!(text.contains("waits for key \"a\" of table `t` (exclusive) behind transaction"));
+        // The others finish, from the last to the first.
+        drop(youngest);
+        for thread in asked.into_iter().rev() {
+            let (txn, outcome) = thread.join().unwrap();
+            outcome.unwrap();
+            txn.commit().unwrap();
+        }
+        let stats = db.stats().unwrap().locks;
+        assert_eq!((stats.deadlocks, stats.open), (1, 0));
+    }
+}
+
+#[test]
+fn locks_in_whatever_order_end_and_lose_nothing() {
+    let db = Database::in_memory().unwrap();
+    let table = db.table("t").unwrap();
+    let (threads, rounds) = (4u64, 300);
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            let (db, table) = (db.clone(), table.clone());
+            scope.spawn(move || {
+                for round in 0..rounds {
+                    let first = (round * 7 + thread) % 5;
+                    let keys = [first, (first + 1 + round % 4) % 5].map(|key| [key as u8]);
+                    db.transact(|txn| {
+                        for key in &keys {
+                            let count = txn.get_for_update(&table, key)?;
+                            let count = count.map_or(0, |count| number(&count));
+                            thread::yield_now();
+                            txn.insert(&table, key, (count + 1).to_le_bytes())?;
+                        }
+                        Ok(())
+                    })
+                    .unwrap();
+                }
+            });
+        }
+    });
+    let read = db.begin_read().unwrap();
+    let sum: u64 = read
+        .iter(&table)
+        .unwrap()
+        .map(|entry| number(&entry.unwrap().1))
+        .sum();
+    assert_eq!(sum, 2 * threads * rounds);
+    let stats = db.stats().unwrap().locks;
+    assert_eq!(stats.open, 0);
+    assert!(stats.acquired > 0 && stats.waits >= stats.deadlocks);
+}
+
+fn number(value: &[u8]) -> u64 {
+    u64::from_le_bytes(value.try_into().unwrap())
+}
+
+#[test]
+fn a_lock_is_waited_for_as_long_as_the_options_say() {
+    let options = Options::new().lock_timeout(Duration::ZERO);
+    let db = options.in_memory().unwrap();
+    let table = db.table("t").unwrap();
+    let mut holder = db.begin().unwrap();
+    assert!(holder.get_for_share(&table, "k").unwrap().is_none());
+    let mut other = db.begin().unwrap();
+    assert!(other.get_for_share(&table, "k").unwrap().is_none());
+    let error = other.get_for_update(&table, "k").map(drop).unwrap_err();
+    assert!(
+        matches!(&error, Error::LockTimeout { waited, .. } if waited.is_zero()),
+        "{error}"
+    );
+    assert!(error.is_retryable());
+    // What it had, it has.
+    drop(holder);
+    assert!(is_locked(write(&db, &table, "k"), "k"));
+    drop(other);
+    write(&db, &table, "k").unwrap();
+    let stats = db.stats().unwrap().locks;
+    assert_eq!((stats.timeouts, stats.waits, stats.refusals), (1, 1, 1));
+    assert!(stats.wait_median.is_some() && stats.wait_p99 >= stats.wait_median);
+}
+
+#[test]
+fn locks_are_of_keys_in_tables_and_end_with_the_table() {
+    let (db, table) = fresh();
+    let other = db.table("other").unwrap();
+    let mut txn = db.begin().unwrap();
+    txn.get_for_update(&table, "a").unwrap();
+    write(&db, &other, "a").unwrap();
+    assert!(txn.get_for_update(&table, "").is_err());
+    let newer = db.table("newer").unwrap();
+    let error = txn.get_for_update(&newer, "a").map(drop).unwrap_err();
+    assert!(matches!(error, Error::NotInSnapshot { .. }), "{error}");
+    db.drop_table(&table).unwrap();
+    assert_eq!(txn.get_for_update(&table, "b").unwrap().unwrap(), "old");
+    txn.insert(&table, "a", "new").unwrap();
+    assert!(matches!(txn.commit(), Err(Error::TableDropped { .. })));
+    assert_eq!(db.stats().unwrap().locks.open, 0);
+}
+
+/// Sixteen threads that read and write one key, and always meet, since each lets the others run in
+/// between: counted over a fixed number of commits in all, nobody has less than a quarter of the mean.
+#[test]
+fn nobody_starves_at_one_hot_key() {
+    const THREADS: u64 = 16;
+    const COMMITS: u64 = 3_200;
+    let db = Database::in_memory().unwrap();
+    let table = db.table("t").unwrap();
+    let [begun, started] = [(); 2].map(|()| AtomicU64::new(0));
+    let counts: Vec<u64> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..THREADS)
+            .map(|_| {
+                let (db, table) = (db.clone(), table.clone());
+                let (begun, started) = (&begun, &started);
+                scope.spawn(move || {
+                    let mut own = 0;
+                    started.fetch_add(1, Ordering::Relaxed);
+                    while started.load(Ordering::Relaxed) < THREADS {
+                        thread::yield_now();
+                    }
+                    while begun.fetch_add(1, Ordering::Relaxed) < COMMITS {
+                        db.transact_with(Durability::Buffered, |txn| {
+                            let count = txn.get(&table, "hot")?;
+                            let count = count.map_or(0, |count| number(&count));
+                            thread::yield_now();
+                            txn.insert(&table, "hot", (count + 1).to_le_bytes())
+                        })
+                        .unwrap();
+                        own += 1;
+                    }
+                    own
+                })
+            })
+            .collect();
+        workers.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    let read = db.begin_read().unwrap();
+    assert_eq!(number(&read.get(&table, "hot").unwrap().unwrap()), COMMITS);
+    let (slowest, mean) = (*counts.iter().min().unwrap(), COMMITS / THREADS);
+    assert!(slowest * 4 >= mean, "{counts:?}");
+    let stats = db.stats().unwrap();
+    assert!(stats.locks.escalations > 0, "{stats:?}");
+    assert_eq!((stats.locks.open, stats.locks.deadlocks), (0, 0));
+    println!(
+        "fairness: commits of each thread {counts:?}; {:?}",
+        stats.locks
+    );
+}
