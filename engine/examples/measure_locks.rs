@@ -1,8 +1,8 @@
-//! Measures contended counters: `measure_locks [threads] [keys] [commits] [yield]`.
+//! Measures contended counters: `measure_locks [threads] [keys] [commits] [meet]`.
 //!
 //! Each transaction reads and writes one key through `transact`, in memory; the sum is checked. The
-//! number of commits is fixed, and it is counted how many each thread made of them. With `yield` each
-//! lets the others run between its read and its write, so that they always meet.
+//! number of commits is fixed, and it is counted how many each thread made of them. With `meet` each
+//! lets the others run between its read and its write, until one has committed or has had the occasion.
 
 use std::error::Error;
 use std::time::Instant;
@@ -18,12 +18,21 @@ fn number(value: &[u8]) -> u64 {
 }
 
 /// Adds one to a key that the number chooses.
-fn add(db: &Database, table: &vellum::Table, chosen: u64, yields: bool) -> vellum::Result<()> {
+fn add(
+    db: &Database,
+    table: &vellum::Table,
+    chosen: u64,
+    meet: Option<&AtomicU64>,
+) -> vellum::Result<()> {
     let key = chosen.to_be_bytes();
     db.transact_with(Durability::Buffered, |txn| {
         let count = txn.get(table, key)?.map_or(0, |count| number(&count));
-        if yields {
-            thread::yield_now();
+        if let Some(done) = meet {
+            let before = done.load(Ordering::Relaxed);
+            let mut looks = 0..32;
+            while looks.next().is_some() && done.load(Ordering::Relaxed) == before {
+                thread::yield_now();
+            }
         }
         txn.insert(table, key, (count + 1).to_le_bytes())
     })
@@ -33,7 +42,8 @@ fn main() -> Outcome<()> {
     let mut arguments = std::env::args().skip(1);
     let mut next = |normal: u64| arguments.next().map_or(Ok(normal), |given| given.parse());
     let (threads, keys, commits) = (next(16)?, next(1)?, next(200_000)?);
-    let yields = arguments.next().is_some();
+    let done = AtomicU64::new(0);
+    let meet = arguments.next().map(|_| &done);
     let db = Database::in_memory()?;
     let table = db.table("counters")?;
     let begun = AtomicU64::new(0);
@@ -46,7 +56,10 @@ fn main() -> Outcome<()> {
                     let (mut own, mut state) = (0, thread + 1);
                     while begun.fetch_add(1, Ordering::Relaxed) < commits {
                         state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
-                        add(&db, &table, (state >> 33) % keys, yields)?;
+                        add(&db, &table, (state >> 33) % keys, meet)?;
+                        if let Some(done) = meet {
+                            done.fetch_add(1, Ordering::Relaxed);
+                        }
                         own += 1;
                     }
                     Ok(own)

@@ -13,8 +13,14 @@ use vellum::{Database, Deadlock, Durability, Error, Isolation, Options, Table, T
 use vellum_sync::atomic::{AtomicU64, Ordering};
 use vellum_sync::thread::{self, JoinHandle};
 
+/// One whose locks are waited for as long as need be: a machine may be slow.
+fn patient() -> Database {
+    let options = Options::new().lock_timeout(Duration::MAX);
+    options.in_memory().unwrap()
+}
+
 fn fresh() -> (Database, Table) {
-    let db = Database::in_memory().unwrap();
+    let db = patient();
     let table = db.table("t").unwrap();
     let mut txn = db.begin().unwrap();
     for key in ["a", "b", "c"] {
@@ -173,7 +179,7 @@ fn h23_each_cycle_of_locks_has_one_victim_and_is_spelled_out() {
 
 #[test]
 fn locks_in_whatever_order_end_and_lose_nothing() {
-    let db = Database::in_memory().unwrap();
+    let db = patient();
     let table = db.table("t").unwrap();
     let (threads, rounds) = (4u64, 300);
     std::thread::scope(|scope| {
@@ -256,34 +262,33 @@ fn locks_are_of_keys_in_tables_and_end_with_the_table() {
     assert_eq!(db.stats().unwrap().locks.open, 0);
 }
 
-/// Sixteen threads that read and write one key, and always meet, since each lets the others run in
-/// between: counted over a fixed number of commits in all, nobody has less than a quarter of the mean.
+/// Sixteen threads that read and write one key, and let each other run in between: whatever the
+/// system lets run when, each transaction commits at its ninth attempt at the latest.
 #[test]
 fn nobody_starves_at_one_hot_key() {
     const THREADS: u64 = 16;
-    const COMMITS: u64 = 3_200;
-    let db = Database::in_memory().unwrap();
+    const COMMITS: u64 = 1_600;
+    const ATTEMPTS_MAX: u32 = 9;
+    let db = patient();
     let table = db.table("t").unwrap();
-    let [begun, started] = [(); 2].map(|()| AtomicU64::new(0));
+    let begun = AtomicU64::new(0);
     let counts: Vec<u64> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..THREADS)
             .map(|_| {
-                let (db, table) = (db.clone(), table.clone());
-                let (begun, started) = (&begun, &started);
+                let (db, table, begun) = (db.clone(), table.clone(), &begun);
                 scope.spawn(move || {
                     let mut own = 0;
-                    started.fetch_add(1, Ordering::Relaxed);
-                    while started.load(Ordering::Relaxed) < THREADS {
-                        thread::yield_now();
-                    }
                     while begun.fetch_add(1, Ordering::Relaxed) < COMMITS {
+                        let mut attempts = 0;
                         db.transact_with(Durability::Buffered, |txn| {
+                            attempts += 1;
                             let count = txn.get(&table, "hot")?;
                             let count = count.map_or(0, |count| number(&count));
                             thread::yield_now();
                             txn.insert(&table, "hot", (count + 1).to_le_bytes())
                         })
                         .unwrap();
+                        assert!(attempts <= ATTEMPTS_MAX, "{attempts}");
                         own += 1;
                     }
                     own
@@ -294,13 +299,42 @@ fn nobody_starves_at_one_hot_key() {
     });
     let read = db.begin_read().unwrap();
     assert_eq!(number(&read.get(&table, "hot").unwrap().unwrap()), COMMITS);
-    let (slowest, mean) = (*counts.iter().min().unwrap(), COMMITS / THREADS);
-    assert!(slowest * 4 >= mean, "{counts:?}");
-    let stats = db.stats().unwrap();
-    assert!(stats.locks.escalations > 0, "{stats:?}");
-    assert_eq!((stats.locks.open, stats.locks.deadlocks), (0, 0));
-    println!(
-        "fairness: commits of each thread {counts:?}; {:?}",
-        stats.locks
-    );
+    let locks = db.stats().unwrap().locks;
+    assert_eq!((locks.open, locks.deadlocks), (0, 0));
+    println!("fairness: commits of each thread {counts:?}; {locks:?}");
+}
+
+/// Sixteen that come one after the other to a key that is locked commit in the order in which they
+/// came, each at its second attempt at the latest.
+#[test]
+fn who_waits_for_a_hot_key_is_served_in_turn() {
+    let (db, table) = fresh();
+    let mut holder = db.begin().unwrap();
+    holder.get_for_update(&table, "a").unwrap();
+    holder.insert(&table, "a", 0u64.to_le_bytes()).unwrap();
+    let waits = || db.stats().unwrap().locks.waits;
+    let threads: Vec<JoinHandle<u64>> = (0..16)
+        .map(|_| {
+            let before = waits();
+            let (own, table) = (db.clone(), table.clone());
+            let thread = thread::spawn(move || {
+                let mut attempts = 0;
+                own.transact(|txn| {
+                    attempts += 1;
+                    assert!(attempts <= 2);
+                    let count = number(&txn.get_for_update(&table, "a")?.unwrap());
+                    txn.insert(&table, "a", (count + 1).to_le_bytes())?;
+                    Ok(count)
+                })
+                .unwrap()
+            });
+            while waits() == before {
+                thread::yield_now();
+            }
+            thread
+        })
+        .collect();
+    holder.commit().unwrap();
+    let served = threads.into_iter().map(|thread| thread.join().unwrap());
+    assert!(served.eq(0..16));
 }

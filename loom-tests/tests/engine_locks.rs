@@ -88,7 +88,9 @@ fn opposite_orders_end_and_lose_nothing() {
                 .unwrap();
             })
         });
-        workers.map(|worker| worker.join().unwrap());
+        workers
+            .into_iter()
+            .for_each(|worker| worker.join().unwrap());
         let read = db.begin_read().unwrap();
         for key in ["a", "b"] {
             assert_eq!(number(read.get(&table, key).unwrap()), 3);

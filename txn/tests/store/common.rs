@@ -42,6 +42,7 @@ pub(crate) type Snap = Snapshot<Columns, Db>;
 pub(crate) fn store(generation_bytes: usize) -> Db {
     let options = StoreOptions {
         generation_bytes,
+        lock_timeout: None,
         ..StoreOptions::default()
     };
     let log = Arc::new(NoLog::new(Timestamp::ZERO));
