@@ -176,6 +176,7 @@ mod tests {
         let (outcome, pauses) = transact_unpaused(&db, |txn| txn.insert(&items, "k", "outer"));
         let error = outcome.unwrap_err();
         assert!(matches!(&error, Error::LockTimeout { .. }), "{error}");
+        assert_eq!(db.stats().unwrap().locks.timeouts, 1, "once is enough");
         assert!(pauses.into_iter().eq(1..CONFLICTS_MAX));
     }
 
