@@ -146,6 +146,8 @@ fn own_merges_are_read_everywhere() {
 fn merges_over_own_writes_and_writes_over_own_merges() {
     let (db, items) = opened();
     db.transact(|txn| txn.insert(&items, "k", "old")).unwrap();
+    db.transact(|txn| txn.insert(&items, "q", 5u64.to_le_bytes()))
+        .unwrap();
     let mut txn = db.begin().unwrap();
     txn.insert(&items, "k", "new").unwrap();
     append(&mut txn, &items, "k", "+");
@@ -169,6 +171,9 @@ fn merges_over_own_writes_and_writes_over_own_merges() {
     txn.merge(&items, "p", "union", Union::set(["a"])).unwrap();
     append(&mut txn, &items, "p", "");
     txn.merge(&items, "p", "union", Union::set(["b"])).unwrap();
+    txn.merge(&items, "q", "add_u64", 2u64.to_le_bytes())
+        .unwrap();
+    append(&mut txn, &items, "q", "!");
     txn.commit().unwrap();
     assert_eq!(now(&db, &items, "k").unwrap(), "new+");
     assert_eq!(now(&db, &items, "m").unwrap(), "13");
@@ -179,6 +184,8 @@ fn merges_over_own_writes_and_writes_over_own_merges() {
         read.get(&items, "p").unwrap().unwrap(),
         &Union::set(["b", "a"])[..]
     );
+    let sum = [&7u64.to_le_bytes()[..], b"!"].concat();
+    assert_eq!(read.get(&items, "q").unwrap().unwrap(), &sum[..]);
 }
 
 #[test]
