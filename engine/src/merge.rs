@@ -4,7 +4,7 @@
 //!
 //! 1. What is written is an operand, of which the commit makes a value (`vellum_txn`, `merge`). Over an
 //!    own write, and over an operand of another operator, it is the value itself that is written, as
-//!    by an insert.
+//!    by an insert; so it is in a table with ordered indexes, whose entries follow from the value.
 //! 2. The operators that are supplied are registered in every database, under the names that their
 //!    documentation says.
 //! 3. Integers are little-endian, of 8 bytes; no record is zero. What does not fit is an error.
@@ -195,7 +195,8 @@ impl Transaction {
     ///
     /// What this transaction reads of the key afterwards is its snapshot's value with the operand, and
     /// counts as read, which merging does not. Over its own insert or removal, and after merging by
-    /// another operator, the value itself is written, as by [`Transaction::insert`].
+    /// another operator, the value itself is written, as by [`Transaction::insert`]; so it is in a table that has
+    /// ordered indexes.
     ///
     /// ```
     /// # use vellum::{Database, Error};
@@ -230,8 +231,9 @@ impl Transaction {
             return Err(InvalidArgument::UnknownOperator { name }.into());
         };
         let before = self.inner().own_write(id, key);
+        let is_indexed = !self.inner().reader().schema().keepers(id).is_empty();
         let written = match before.map(|own| own.and_then(|own| own.operand())) {
-            None => self.inner_mut().merge(id, key, by, operand),
+            None if !is_indexed => self.inner_mut().merge(id, key, by, operand),
             Some(Some((before, first))) if before == by => {
                 let combined = operators.combine(by, first, operand);
                 let combined =
@@ -239,8 +241,9 @@ impl Transaction {
                 self.inner_mut().merge(id, key, by, &combined)
             }
             // Rule 1.
-            Some(_) => {
+            _ => {
                 let (value, vectors) = self.folded(id, key, by, operand)?;
+                self.keep_indexes(id, key, Some((&value, vectors.len())))?;
                 let vectors = vellum_txn::VectorList::new(&vectors);
                 self.inner_mut().put_encoded(id, key, &value, vectors)
             }

@@ -148,7 +148,7 @@ impl Transaction {
 
     /// The writes of ordered indexes that belong to this one of value and vectors, or to a removal; comes
     /// before it, and refuses what it would.
-    fn keep_indexes(
+    pub(crate) fn keep_indexes(
         &mut self,
         table: TableId,
         key: &[u8],

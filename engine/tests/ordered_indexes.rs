@@ -681,3 +681,34 @@ fn an_entry_that_the_filling_makes_beside_a_removal_is_no_leftover() {
     assert!(txn.commit().unwrap_err().is_retryable());
     check(&db.begin_read().unwrap(), &items, "i", "afterwards");
 }
+
+/// Ranges that are removed, values that are merged, and what is taken back.
+#[test]
+fn an_index_follows_whatever_writes_its_table() {
+    let db = options().in_memory().unwrap();
+    let items = filled(&db);
+    db.create_ordered_index(&items, "by_word", Ordered::new("words"))
+        .unwrap();
+    let found =
+        |txn: &Transaction| pairs(txn.range_by_index::<&str>(&items, "by_word", ..).unwrap());
+    let mut txn = db.begin().unwrap();
+    let before = txn.savepoint();
+    assert_eq!(txn.delete_range(&items, "1"..="2").unwrap(), 2);
+    assert_eq!(found(&txn), owned(&[("green", "4")]));
+    txn.rollback_to(&before).unwrap();
+    assert_eq!(found(&txn).len(), 4);
+    assert_eq!(txn.delete_range(&items, "2"..).unwrap(), 3);
+    assert_eq!(found(&txn), owned(&[("blue", "1"), ("red", "1")]));
+    txn.commit().unwrap();
+    check(&db.begin_read().unwrap(), &items, "by_word", "words");
+    // A set of one member, as a value: the extractor takes it for one word.
+    let mut txn = db.begin().unwrap();
+    txn.merge(&items, "5", "union", vellum::Union::set(["pink"]))
+        .unwrap();
+    txn.merge(&items, "5", "union", vellum::Union::set(["grey"]))
+        .unwrap();
+    let own = found(&txn);
+    assert!(own.iter().any(|(_, key)| key == "5"), "{own:?}");
+    txn.commit().unwrap();
+    check(&db.begin_read().unwrap(), &items, "by_word", "words");
+}

@@ -107,6 +107,7 @@ impl Transaction {
             }
             drop(range);
             for key in gathered.iter() {
+                self.keep_indexes(id, key, None)?;
                 self.inner
                     .delete(id, key)
                     .map_err(|error| self.commit_error(error))?;
