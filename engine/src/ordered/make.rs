@@ -16,8 +16,10 @@
 
 use std::ops::Bound;
 use std::sync::Arc;
+use std::time::Duration;
 
 use vellum_base::{TableId, Timestamp};
+use vellum_sync::thread;
 use vellum_txn::{CommitError, Durability, Isolation};
 
 use crate::argument::check_name;
@@ -39,6 +41,8 @@ use crate::transaction::Inner;
 const FILLED_RECORDS: usize = 256;
 /// And bytes of them.
 const FILLED_BYTES: usize = 1 << 20;
+/// How soon they are tried again after a conflict, mostly with somebody who is just committing.
+const RETRY_AFTER: Duration = Duration::from_micros(100);
 
 impl Database {
     /// Makes an ordered index of this name with the records that stand: for each of them, the index keys
@@ -226,7 +230,10 @@ impl Making<'_> {
             let last = self.fill_some(&mut inner, from.as_ref().map(|key: &Vec<u8>| &key[..]))?;
             match inner.commit(Durability::Buffered) {
                 Ok(_) => {}
-                Err(CommitError::Conflict { .. } | CommitError::Read { .. }) => continue,
+                Err(CommitError::Conflict { .. } | CommitError::Read { .. }) => {
+                    thread::sleep(RETRY_AFTER);
+                    continue;
+                }
                 Err(error) => return Err(Error::from_commit(error, self.handle)),
             }
             match last {
