@@ -16,7 +16,6 @@
 
 use std::ops::Bound;
 use std::sync::Arc;
-use std::time::Duration;
 
 use vellum_base::{TableId, Timestamp};
 use vellum_sync::thread;
@@ -41,8 +40,6 @@ use crate::transaction::Inner;
 const FILLED_RECORDS: usize = 256;
 /// And bytes of them.
 const FILLED_BYTES: usize = 1 << 20;
-/// How soon they are tried again after a conflict, mostly with somebody who is just committing.
-const RETRY_AFTER: Duration = Duration::from_micros(100);
 
 impl Database {
     /// Makes an ordered index of this name with the records that stand: for each of them, the index keys
@@ -231,7 +228,8 @@ impl Making<'_> {
             match inner.commit(Durability::Buffered) {
                 Ok(_) => {}
                 Err(CommitError::Conflict { .. } | CommitError::Read { .. }) => {
-                    thread::sleep(RETRY_AFTER);
+                    // Mostly with somebody who is just committing.
+                    thread::yield_now();
                     continue;
                 }
                 Err(error) => return Err(Error::from_commit(error, self.handle)),
