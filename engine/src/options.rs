@@ -107,7 +107,7 @@ impl Options {
     }
 
     /// How long a transaction waits for the lock of a record at most ([`crate::Transaction::get_for_update`]),
-    /// before it gets [`crate::Error::LockTimeout`]; [`Duration::ZERO`]: it does not wait. Deadlocks are
+    /// before it gets [`crate::Error::LockTimeout`]; [`Duration::ZERO`]: it does not wait; [`Duration::MAX`]: without end. Deadlocks are
     /// found at once, so this is for locks that are held for long. Default: 10 seconds.
     #[must_use]
     pub fn lock_timeout(mut self, timeout: Duration) -> Self {

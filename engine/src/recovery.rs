@@ -15,6 +15,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use vellum_base::{Corruption, DecodeError, Lsn, Timestamp};
 use vellum_disk::{DirDisk, Disk, LockMode, MemoryDisk};
@@ -169,7 +170,7 @@ fn assemble(
     }
     let store_options = StoreOptions {
         generation_bytes: generation_bytes(options),
-        lock_timeout: Some(options.lock_timeout),
+        lock_timeout: Some(options.lock_timeout).filter(|most| *most < Duration::MAX),
         ..StoreOptions::default()
     };
     let last = found.position.timestamp;

@@ -3,6 +3,8 @@
 
 #![cfg(vellum_shuttle)]
 
+use std::time::Duration;
+
 use vellum::{Database, Durability, Options, Table};
 use vellum_loom_tests::Model;
 use vellum_sync::thread;
@@ -12,6 +14,8 @@ const CONFLICTS_MAX: usize = 8;
 
 fn database() -> (Database, Table) {
     let options = Options::new().background(false).memory_budget(8 << 20);
+    // Under a checker any time may be over at once.
+    let options = options.lock_timeout(Duration::MAX);
     let db = options.in_memory().unwrap();
     let table = db.table("t").unwrap();
     (db, table)
