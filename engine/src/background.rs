@@ -85,6 +85,9 @@ impl Due {
     }
 }
 
+/// The turn of those who make checkpoints.
+pub(crate) type Turn = Arc<Mutex<()>>;
+
 impl Merger {
     /// Starts the threads.
     pub(crate) fn start(self) -> Result<JoinHandle<()>> {

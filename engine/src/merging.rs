@@ -27,9 +27,9 @@ use vellum_pages::base::{TREE_PAGE, Work};
 use vellum_pages::state::State;
 use vellum_pages::tree::node::{Body, Update, must_be_large};
 use vellum_pages::tree::{Root, Tree};
-use vellum_sync::Mutex;
 use vellum_txn::{CommitLog, Durability, SchemaError, Sealed, Store, Version};
 
+use crate::background::Turn;
 use crate::catalog::Catalog;
 use crate::change::Change;
 use crate::error::{Error, Result};
@@ -49,7 +49,7 @@ pub(crate) struct Merger {
     /// What a generation takes until it is sealed.
     pub(crate) generation_bytes: u64,
     /// The turn of checkpoints (rule 4).
-    pub(crate) checkpoints: Arc<Mutex<()>>,
+    pub(crate) checkpoints: Turn,
 }
 
 impl Merger {

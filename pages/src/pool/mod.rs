@@ -154,10 +154,10 @@ impl Pool {
         }
     }
 
-    /// The page, if it is in memory.
+    /// The page, if it is in memory. It does not count as used: for who writes it to the file.
     #[must_use]
     pub fn hold(&self, at: PageRef) -> Option<Held<'_>> {
-        self.guard().pin(at)
+        self.guard().see(at, Hint::Scan).map(Seen::pin)
     }
 
     /// The page, read from the file if it is not in memory. The caller has no guard (rule 8), and
