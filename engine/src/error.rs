@@ -283,9 +283,9 @@ pub enum Error {
     /// The writes of open transactions take all that the memory budget has for them; this write was not
     /// done, and its transaction goes on. Commit in smaller parts, or end other transactions; load a new
     /// table with [`crate::Database::bulk_load`]; or raise [`crate::Options::memory_budget`], of which an
-    /// tenth is theirs.
+    /// eighth is theirs.
     #[error("this transaction's writes would take {bytes} bytes of memory, beside {others} of other open \
-        transactions, and together they may take {limit}, a tenth of the memory budget: commit in \
+        transactions, and together they may take {limit}, an eighth of the memory budget: commit in \
         smaller parts, or open the database with a memory budget of {} or more", budget_for(*.bytes, *.others))]
     WriteMemory {
         /// Bytes that this transaction's writes would take.

@@ -85,8 +85,8 @@ impl Options {
         self
     }
 
-    /// Bytes of memory for records: half of them for pages, four tenths for what was committed lately and
-    /// is not yet in pages, a tenth for the writes of open transactions
+    /// Bytes of memory for records: half of them for pages, three eighths for what was committed lately and
+    /// is not yet in pages, an eighth for the writes of open transactions
     /// ([`crate::Error::WriteMemory`]). At least 8 MiB. Vectors of indexes, what transactions read, and
     /// versions that old snapshots keep come on top. Address space is reserved at once, memory is taken as it is
     /// used. Default: 1 GiB.

@@ -276,11 +276,11 @@ impl Owner<Catalog> for ByStore<'_> {
 
 /// The writes of open transactions may take this part of the budget: what pool and four generations
 /// leave.
-pub(crate) const WRITES_PART: usize = 10;
+pub(crate) const WRITES_PART: usize = 8;
 
 /// A generation's share of the budget: two fill while two are merged.
 fn generation_bytes(options: &Options) -> usize {
-    options.memory_budget / 10
+    options.memory_budget / 32 * 3
 }
 
 fn check_options(options: &Options) -> Result<(), InvalidArgument> {
