@@ -67,7 +67,7 @@ pub struct TeethOptions {
     #[arg(long, default_value_t = 4)]
     pub rotation: usize,
     /// Start no further mutant after this many seconds, unless all were asked for.
-    #[arg(long, default_value_t = 240)]
+    #[arg(long, default_value_t = 150)]
     pub seconds: u64,
 }
 

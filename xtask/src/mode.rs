@@ -123,7 +123,7 @@ impl Mode {
                 "VELLUM_CRASH_STATES",
                 match effort {
                     Effort::Brief => "4000",
-                    Effort::Bounded => "12000",
+                    Effort::Bounded => "8000",
                     Effort::Long => "200000",
                 },
             )],
