@@ -14,8 +14,8 @@ const BYTES_INLINE: usize = 64;
 /// An encoding of values.
 ///
 /// Supplied: integers, `f32`, `f64`, `bool`, `String`, `Vec<u8>`, `[u8; N]`, `Option`, tuples of up to
-/// eight of these, and `()`; structs that are read where they stand ([`crate::Plain`], feature
-/// `zerocopy`) and what serde knows ([`crate::Postcard`], feature `serde`).
+/// eight of these, and `()`; structs that are read where they stand (`Plain`, feature
+/// `zerocopy`) and what serde knows (`Postcard`, feature `serde`).
 ///
 /// ```
 /// use vellum::{Codec, CodecError, EncodeBuffer};
