@@ -83,7 +83,7 @@ pub use read::ReadTransaction;
 pub use record::{Record, StoredRecord, Vector};
 pub use scope::Row;
 pub use search::Search;
-pub use stats::{LockStats, LogStats, PageStats, Stats};
+pub use stats::{LogStats, PageStats, Stats};
 pub use table::Table;
 pub use table_options::TableOptions;
 pub use transaction::Transaction;
@@ -105,7 +105,7 @@ pub use vellum_disk as disk;
 pub use vellum_index as plugin;
 pub use vellum_index::Metric;
 pub use vellum_txn::{
-    COMMIT_BYTES_MAX, Durability, Isolation, MergeError, MergeOperator, READS_BYTES_MAX, ReadKind,
-    Savepoint,
+    COMMIT_BYTES_MAX, Durability, Isolation, LockStats, MergeError, MergeOperator, READS_BYTES_MAX,
+    ReadKind, Savepoint,
 };
 pub use verify::{LogReport, TableReport, VerifyReport};

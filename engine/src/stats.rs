@@ -1,7 +1,5 @@
 //! Figures of an open database.
 
-use std::time::Duration;
-
 use vellum_base::Timestamp;
 use vellum_disk::{Batched, DurableWrites, MappedWrites};
 
@@ -35,7 +33,7 @@ pub struct Stats {
     /// What these may take together: see [`crate::Error::WriteMemory`].
     pub write_set_budget_bytes: usize,
     /// Locks of records.
-    pub locks: LockStats,
+    pub locks: vellum_txn::LockStats,
     /// Pages: the records that were merged, in memory and in the file.
     pub pages: PageStats,
     /// The log on the disk; `None` for a database in memory or opened for reading only.
@@ -143,34 +141,6 @@ impl PageStats {
     }
 }
 
-/// Figures of the locks of records since the database was opened: [`crate::Transaction::get_for_update`]
-/// and its like, and what [`crate::Database::transact`] locks when it loses too often.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct LockStats {
-    /// Transactions that hold locks now, or wait for their first one.
-    pub open: u64,
-    /// Locks that were acquired, at once or after a wait.
-    pub acquired: u64,
-    /// Waits for a lock, with success or not.
-    pub waits: u64,
-    /// How long all of them took together.
-    pub waited: Duration,
-    /// What half of the waits did not exceed, rounded up to a power of two of nanoseconds; `None`
-    /// without waits.
-    pub wait_median: Option<Duration>,
-    /// What all but a hundredth of the waits did not exceed, rounded up in the same way.
-    pub wait_p99: Option<Duration>,
-    /// Waits that ended with [`crate::Error::Deadlock`].
-    pub deadlocks: u64,
-    /// Waits that ended with [`crate::Error::LockTimeout`].
-    pub timeouts: u64,
-    /// Commits that were refused with [`crate::Error::Locked`].
-    pub refusals: u64,
-    /// Attempts of [`crate::Database::transact`] and its like that locked first, since earlier ones had lost.
-    pub escalations: u64,
-}
-
 /// Figures of the log.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
@@ -212,26 +182,9 @@ impl Stats {
             transactions_open: store.snapshots_open,
             write_set_bytes: store.write_set_bytes,
             write_set_budget_bytes: shared.store.allowance().limit(),
-            locks: LockStats::of(&shared.store.locks().stats()),
+            locks: shared.store.locks().stats(),
             pages: PageStats::gather(shared),
             log: shared.log.wal().map(|wal| LogStats::of(&wal.stats())),
-        }
-    }
-}
-
-impl LockStats {
-    fn of(stats: &vellum_txn::LockStats) -> Self {
-        Self {
-            open: stats.lockers,
-            acquired: stats.acquisitions,
-            waits: stats.waits,
-            waited: stats.waited,
-            wait_median: stats.wait_median,
-            wait_p99: stats.wait_p99,
-            deadlocks: stats.deadlocks,
-            timeouts: stats.timeouts,
-            refusals: stats.refusals,
-            escalations: stats.escalations,
         }
     }
 }

@@ -7,23 +7,20 @@
     reason = "a helper of tests fails its test"
 )]
 
+mod engine_small;
+mod index_commits;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use vellum::{Database, Durability, Error, Exact, Metric, Options, ReadTransaction, Record, Table};
+use engine_small::options;
+use index_commits::commits;
+use vellum::{Database, Durability, Error, Exact, Metric, ReadTransaction, Record, Table};
 use vellum_loom_tests::Model;
 use vellum_sync::{random_u64, thread};
 use vellum_testkit::{Random, SimDisk};
 
 const KEYS: u64 = 3;
-const COMMITS: usize = 3;
-
-fn options() -> Options {
-    Options::new()
-        .background(false)
-        .log_segment_bytes(64 << 10)
-        .memory_budget(8 << 20)
-}
 
 fn put(db: &Database, table: &Table, key: u64, vector: &[f32]) -> vellum::Result<()> {
     let mut txn = db.begin()?;
@@ -80,7 +77,7 @@ fn an_index_made_beside_commits_holds_what_its_snapshots_hold() {
         Model::new("engine_indexes::an_index_made_beside_commits_holds_what_its_snapshots_hold");
     model.schedules(3_000).check(|| {
         let sim = SimDisk::new(random_u64());
-        let db = options().open_on(sim.disk()).unwrap();
+        let db = options(false).open_on(sim.disk()).unwrap();
         let table = db.table("t").unwrap();
         for key in 0..KEYS {
             put(&db, &table, key, &[key as f32]).unwrap();
@@ -88,16 +85,7 @@ fn an_index_made_beside_commits_holds_what_its_snapshots_hold() {
         let mut threads: Vec<_> = (0..2)
             .map(|_| {
                 let (db, table) = (db.clone(), table.clone());
-                thread::spawn(move || {
-                    let mut random = Random::new(random_u64());
-                    for _ in 0..COMMITS {
-                        match commit(&db, &table, &mut random) {
-                            Ok(()) | Err(Error::Conflict { .. }) => {}
-                            Err(error) => panic!("{error}"),
-                        }
-                        check(&db.begin_read().unwrap(), &table);
-                    }
-                })
+                thread::spawn(move || commits(&db, &table, commit, check))
             })
             .collect();
         let (maker, made) = (db.clone(), table.clone());
@@ -111,7 +99,7 @@ fn an_index_made_beside_commits_holds_what_its_snapshots_hold() {
             .for_each(|thread| thread.join().unwrap());
         assert!(check(&db.begin_read().unwrap(), &table));
         db.close().unwrap();
-        let db = options().open_on(sim.disk()).unwrap();
+        let db = options(false).open_on(sim.disk()).unwrap();
         let table = db.open_table("t").unwrap();
         assert!(check(&db.begin_read().unwrap(), &table));
     });
@@ -126,7 +114,7 @@ fn of_two_makers_one_makes_it_and_nothing_of_the_other_stays() {
         Model::new("engine_indexes::of_two_makers_one_makes_it_and_nothing_of_the_other_stays");
     model.schedules(3_000).check(|| {
         let sim = SimDisk::new(random_u64());
-        let db = Arc::new(options().open_on(sim.disk()).unwrap());
+        let db = Arc::new(options(false).open_on(sim.disk()).unwrap());
         let table = db.table("t").unwrap();
         put(&db, &table, 0, &[0.0]).unwrap();
         let second = [Metric::L2, Metric::InnerProduct][random_u64() as usize % 2];

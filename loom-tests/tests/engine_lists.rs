@@ -7,14 +7,16 @@
 
 #[path = "../../engine/tests/histories/cut.rs"]
 mod cut;
+mod engine_small;
 #[path = "../../engine/tests/histories/session.rs"]
 mod session;
 
 use std::sync::Arc;
 
 use cut::{decide, joined, told_after, values};
+use engine_small::options;
 use session::{Books, judge};
-use vellum::{Database, Durability, Isolation, Options, Table};
+use vellum::{Database, Durability, Isolation, Table};
 use vellum_loom_tests::Model;
 use vellum_sync::{random_u64, thread};
 use vellum_testkit::lists::{Recorded, Workload};
@@ -22,13 +24,6 @@ use vellum_testkit::{Budget, Crash, Random, SimDisk};
 
 const THREADS: u32 = 3;
 const TRANSACTIONS: u32 = 3;
-
-fn options(background: bool) -> Options {
-    Options::new()
-        .background(background)
-        .log_segment_bytes(64 << 10)
-        .memory_budget(8 << 20)
-}
 
 fn transaction(
     (db, table): (&Database, &Table),

@@ -7,8 +7,12 @@
     reason = "a helper of tests fails its test"
 )]
 
+mod engine_small;
+mod index_commits;
+
 use std::collections::BTreeSet;
 
+use index_commits::commits;
 use vellum::plugin::ExtractorFn;
 use vellum::{Database, Durability, Error, Isolation, Options, Ordered, ReadTransaction, Table};
 use vellum_loom_tests::Model;
@@ -16,7 +20,6 @@ use vellum_sync::{random_u64, thread};
 use vellum_testkit::{Random, SimDisk};
 
 const KEYS: u64 = 3;
-const COMMITS: usize = 3;
 
 /// Each byte of the value is an index key.
 fn options() -> Options {
@@ -24,11 +27,7 @@ fn options() -> Options {
         value.iter().for_each(|byte| keys.add([*byte]));
         Ok(())
     });
-    Options::new()
-        .background(false)
-        .log_segment_bytes(64 << 10)
-        .memory_budget(8 << 20)
-        .key_extractor(bytes)
+    engine_small::options(false).key_extractor(bytes)
 }
 
 fn put(db: &Database, table: &Table, key: u64, value: &[u8]) -> vellum::Result<()> {
@@ -55,19 +54,6 @@ fn commit(db: &Database, table: &Table, random: &mut Random) -> vellum::Result<(
     }
     let durability = [Durability::Sync, Durability::Buffered][random.below(2) as usize];
     txn.commit_with(durability)?.wait()
-}
-
-/// Commits some; what is to be done again is not.
-fn commits(db: &Database, table: &Table) {
-    let mut random = Random::new(random_u64());
-    for _ in 0..COMMITS {
-        match commit(db, table, &mut random) {
-            Ok(()) => {}
-            Err(error) if error.is_retryable() => {}
-            Err(error) => panic!("{error}"),
-        }
-        check(&db.begin_read().unwrap(), table);
-    }
 }
 
 /// Whether the snapshot has the index; it then has what the extractor says of the records, and no index key
@@ -118,7 +104,7 @@ fn an_index_made_beside_commits_is_that_of_every_snapshot() {
         let mut threads: Vec<_> = (0..2)
             .map(|_| {
                 let (db, table) = (db.clone(), table.clone());
-                thread::spawn(move || commits(&db, &table))
+                thread::spawn(move || commits(&db, &table, commit, check))
             })
             .collect();
         let (maker, made) = (db.clone(), table.clone());
@@ -159,7 +145,7 @@ fn an_index_dropped_beside_commits_is_whole_until_it_is_gone() {
             .unwrap();
         put(&db, &table, 0, &[1]).unwrap();
         let (writer, written) = (db.clone(), table.clone());
-        let writing = thread::spawn(move || commits(&writer, &written));
+        let writing = thread::spawn(move || commits(&writer, &written, commit, check));
         let (dropper, dropped) = (db.clone(), table.clone());
         let dropping = thread::spawn(move || {
             dropper.drop_ordered_index(&dropped, "i").unwrap();

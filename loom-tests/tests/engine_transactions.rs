@@ -5,10 +5,13 @@
 
 #![cfg(vellum_shuttle)]
 
+mod engine_small;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use vellum::{Database, Durability, Error, Options, Table};
+use engine_small::options;
+use vellum::{Database, Durability, Error, Table};
 use vellum_loom_tests::Model;
 use vellum_sync::{random_u64, thread};
 use vellum_testkit::history::{Recorder, Step, Transaction, check};
@@ -17,13 +20,6 @@ use vellum_testkit::{Budget, Crash, Random, SimDisk};
 const KEYS: u64 = 4;
 const THREADS: u64 = 3;
 const TRANSACTIONS: u64 = 4;
-
-fn options(background: bool) -> Options {
-    Options::new()
-        .background(background)
-        .log_segment_bytes(64 << 10)
-        .memory_budget(8 << 20)
-}
 
 fn key(random: &mut Random) -> Vec<u8> {
     format!("k{}", random.below(KEYS)).into_bytes()

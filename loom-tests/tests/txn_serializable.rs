@@ -6,20 +6,20 @@
     reason = "refusals are counted where no checker sees it"
 )]
 
+#[path = "../../txn/tests/store/hooked.rs"]
+mod hooked;
 mod txn_store;
 
 use std::ops::Bound;
 use std::sync::Arc as StdArc;
 use std::sync::atomic::{AtomicUsize as Tally, Ordering::Relaxed};
 
+use hooked::{Hook, Hooked};
 use txn_store::{Db, NoColumns, TABLE, store, store_with};
 use vellum_base::Timestamp;
 use vellum_loom_tests::Model;
 use vellum_sync::{scaled, thread};
-use vellum_txn::{
-    Appended, CommitError, CommitLog, Durability, Isolation, LogError, NoLog, Prepared, Sequenced,
-    Transaction, newest_of,
-};
+use vellum_txn::{CommitError, CommitLog, Durability, Isolation, Transaction, newest_of};
 
 type Txn = Transaction<NoColumns, Db>;
 
@@ -192,47 +192,17 @@ fn a_seal_hides_nothing_from_validation() {
 /// Refusals after which a commit of a few reads is alone.
 const REFUSALS: usize = scaled(15, 2);
 
-/// A log that refuses the commit of "alone" until it is: as the ring of what was committed last may do
-/// without need.
+/// Refuses the commit of "alone" until it is: as the ring of what was committed last may do without need.
 struct Doubting {
-    inner: NoLog,
     refusals: Tally,
 }
 
-impl CommitLog for Doubting {
-    fn prepare(&self, payload: &[&[u8]]) -> Result<Prepared, LogError> {
-        self.inner.prepare(payload)
-    }
-
-    fn cancel(&self, prepared: Prepared) {
-        self.inner.cancel(prepared);
-    }
-
-    fn append(
-        &self,
-        prepared: Prepared,
-        payload: &[&[u8]],
-        durability: Durability,
-        steps: &mut dyn Sequenced,
-    ) -> Result<Appended, LogError> {
-        let is_alone = payload.concat().windows(5).any(|bytes| bytes == b"alone");
-        if is_alone && self.refusals.load(Relaxed) < REFUSALS {
-            self.refusals.fetch_add(1, Relaxed);
-            return Ok(Appended::Refused(prepared));
-        }
-        self.inner.append(prepared, payload, durability, steps)
-    }
-
-    fn position(&self) -> u64 {
-        self.inner.position()
-    }
-
-    fn settled(&self) -> Timestamp {
-        self.inner.settled()
-    }
-
-    fn wait_settled(&self, at: Timestamp) -> Result<(), LogError> {
-        self.inner.wait_settled(at)
+impl Hook for Doubting {
+    fn is_refused(&self, payload: &[u8]) -> bool {
+        let is_alone = payload.windows(5).any(|bytes| bytes == b"alone");
+        let is_refused = is_alone && self.refusals.load(Relaxed) < REFUSALS;
+        self.refusals.fetch_add(is_refused.into(), Relaxed);
+        is_refused
     }
 }
 
@@ -242,10 +212,9 @@ impl CommitLog for Doubting {
 fn a_commit_alone_is_as_any_other() {
     let model = Model::new("txn_serializable::a_commit_alone_is_as_any_other");
     model.preemptions(2).executions(100_000).check(|| {
-        let log = StdArc::new(Doubting {
-            inner: NoLog::new(Timestamp::ZERO),
+        let log = StdArc::new(Hooked::new(Doubting {
             refusals: Tally::new(0),
-        });
+        }));
         let db = store_with(StdArc::clone(&log) as StdArc<dyn CommitLog>);
         let other = Db::clone(&db);
         let writer = thread::spawn(move || {
@@ -264,7 +233,7 @@ fn a_commit_alone_is_as_any_other() {
         match committed {
             Ok(committed) => {
                 assert_eq!(seen, changed < committed, "{changed} {committed}");
-                assert_eq!(log.refusals.load(Relaxed), REFUSALS, "it was alone");
+                assert_eq!(log.hook.refusals.load(Relaxed), REFUSALS, "it was alone");
             }
             Err(CommitError::Read { winner, .. }) => assert!(!seen && winner == changed),
             Err(error) => panic!("{error}"),

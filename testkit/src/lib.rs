@@ -19,6 +19,7 @@ mod model;
 mod random;
 pub mod schedules;
 mod sim;
+mod ticks;
 
 pub use crash::{Budget, Crash, Cut, Cuts, Distinct, State, States, states_wanted};
 pub use model::{Conflict, Model, ModelTransaction, Record};

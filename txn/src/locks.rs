@@ -70,31 +70,31 @@ pub struct Locks {
     refusals: AtomicU64,
 }
 
-/// What was counted about locks since the store was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Figures of the locks of records since the store was made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LockStats {
-    /// Locks acquired, at once or after a wait.
-    pub acquisitions: u64,
-    /// Waits for a lock.
+    /// Transactions that hold locks now, or wait for their first one.
+    pub open: u64,
+    /// Locks that were acquired, at once or after a wait.
+    pub acquired: u64,
+    /// Waits for a lock, with success or not.
     pub waits: u64,
-    /// Waits that ended since the transaction was the youngest of a cycle.
-    pub deadlocks: u64,
-    /// Waits that took too long.
-    pub timeouts: u64,
-    /// How long all waits took together.
+    /// How long all of them took together.
     pub waited: Duration,
     /// What half of the waits did not exceed, rounded up to a power of two of nanoseconds; `None`
     /// without waits.
     pub wait_median: Option<Duration>,
     /// What all but a hundredth of the waits did not exceed, rounded up in the same way.
     pub wait_p99: Option<Duration>,
-    /// Transactions that hold locks, or wait for their first one, now.
-    pub lockers: u64,
-    /// Attempts that took the locks of an earlier one before they began.
-    pub escalations: u64,
-    /// Commits refused since somebody else had locked a key that they wrote.
+    /// Waits that ended since the transaction was the youngest of a cycle.
+    pub deadlocks: u64,
+    /// Waits that took too long.
+    pub timeouts: u64,
+    /// Commits that were refused since somebody else had locked a key that they wrote.
     pub refusals: u64,
+    /// Attempts that locked first, since earlier ones had lost.
+    pub escalations: u64,
 }
 
 impl Locks {
@@ -135,14 +135,14 @@ impl Locks {
         let latches = self.latches.stats();
         let records = latches.class(LatchClass::Record);
         LockStats {
-            acquisitions: records.acquisitions,
+            acquired: records.acquisitions,
             waits: records.contended,
             deadlocks: records.deadlocks,
             timeouts: records.timeouts,
             waited: records.waited,
             wait_median: records.wait_quantile(0.5),
             wait_p99: records.wait_quantile(0.99),
-            lockers: self.lockers.0.load(Ordering::Relaxed),
+            open: self.lockers.0.load(Ordering::Relaxed),
             escalations: self.escalations.load(Ordering::Relaxed),
             refusals: self.refusals.load(Ordering::Relaxed),
         }

@@ -99,11 +99,7 @@ impl Operators {
         existing: Option<&[u8]>,
         operand: &[u8],
     ) -> Result<Vec<u8>, MergeError> {
-        let (_, operator) = self
-            .all
-            .get(id.0 as usize)
-            .ok_or("there is no such operator")?;
-        check_len(operator.fold(existing, operand)?)
+        check_len(self.get(id)?.fold(existing, operand)?)
     }
 
     /// The two operands as one.
@@ -116,11 +112,13 @@ impl Operators {
         first: &[u8],
         second: &[u8],
     ) -> Result<Vec<u8>, MergeError> {
-        let (_, operator) = self
-            .all
-            .get(id.0 as usize)
-            .ok_or("there is no such operator")?;
-        check_len(operator.combine(first, second)?)
+        check_len(self.get(id)?.combine(first, second)?)
+    }
+
+    fn get(&self, id: OperatorId) -> Result<&dyn MergeOperator, MergeError> {
+        let found = self.all.get(id.0 as usize);
+        let (_, operator) = found.ok_or("there is no such operator")?;
+        Ok(&**operator)
     }
 }
 

@@ -5,46 +5,27 @@
 
 use std::sync::Arc;
 
-use vellum_sync::Mutex;
-use vellum_sync::atomic::{AtomicU64, Ordering};
-
 use super::{Isolation, Step, Transaction};
+use crate::ticks::Ticked;
 
 /// Records transactions.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Recorder {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
-    ticks: AtomicU64,
-    ended: Mutex<Vec<Transaction>>,
-}
-
-impl Default for Recorder {
-    fn default() -> Self {
-        Self::new()
-    }
+    inner: Arc<Ticked<Vec<Transaction>>>,
 }
 
 impl Recorder {
     /// A recorder of nothing yet.
     #[must_use]
     pub fn new() -> Self {
-        let inner = Inner {
-            ticks: AtomicU64::new(1),
-            ended: Mutex::new(Vec::new()),
-        };
-        Self {
-            inner: Arc::new(inner),
-        }
+        Self::default()
     }
 
     /// To be called before the engine is asked to begin a transaction. It counts as serializable, unless
     /// [`Recording::in_snapshot_isolation`] says otherwise.
     #[must_use]
     pub fn begin(&self) -> Recording {
-        let began = self.tick();
+        let began = self.inner.tick();
         let transaction = Transaction {
             snapshot: 0,
             commit: None,
@@ -68,13 +49,7 @@ impl Recorder {
     /// The same, taken out.
     #[must_use]
     pub fn take(&self) -> Vec<Transaction> {
-        std::mem::take(&mut *self.inner.ended.lock())
-    }
-
-    fn tick(&self) -> u64 {
-        // One counter's changes are in one order, which is all that is asked of it, and a read and
-        // a write of the same thread keep theirs.
-        self.inner.ticks.fetch_add(1, Ordering::AcqRel)
+        self.inner.take()
     }
 }
 
@@ -142,7 +117,7 @@ impl Recording {
     }
 
     fn end(mut self) {
-        self.transaction.ended = self.recorder.tick();
+        self.transaction.ended = self.recorder.inner.tick();
         self.recorder.inner.ended.lock().push(self.transaction);
     }
 }

@@ -8,21 +8,14 @@
 
 use std::sync::Arc;
 
-use vellum_sync::Mutex;
-use vellum_sync::atomic::{AtomicU64, Ordering};
-
 use super::{Isolation, Op, Outcome, Transaction};
 use crate::history::{self, Step};
+use crate::ticks::Ticked;
 
 /// Records transactions.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Recorder {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
-    ticks: AtomicU64,
-    ended: Mutex<Recorded>,
+    inner: Arc<Ticked<Recorded>>,
 }
 
 /// What was recorded: transaction for transaction the same.
@@ -34,23 +27,11 @@ pub struct Recorded {
     pub timed: Vec<history::Transaction>,
 }
 
-impl Default for Recorder {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Recorder {
     /// A recorder of nothing yet.
     #[must_use]
     pub fn new() -> Self {
-        let inner = Inner {
-            ticks: AtomicU64::new(1),
-            ended: Mutex::new(Recorded::default()),
-        };
-        Self {
-            inner: Arc::new(inner),
-        }
+        Self::default()
     }
 
     /// To be called before the database is asked to begin a transaction. What is to be read is not known yet.
@@ -83,15 +64,13 @@ impl Recorder {
     /// The present moment.
     #[must_use]
     pub fn tick(&self) -> u64 {
-        // One counter's changes are in one order, which is all that is asked of it, and a read and
-        // a write of the same thread keep theirs.
-        self.inner.ticks.fetch_add(1, Ordering::AcqRel)
+        self.inner.tick()
     }
 
     /// Everything that has ended, which is taken out.
     #[must_use]
     pub fn take(&self) -> Recorded {
-        std::mem::take(&mut *self.inner.ended.lock())
+        self.inner.take()
     }
 }
 

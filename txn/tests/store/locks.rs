@@ -59,15 +59,12 @@ fn nobody_else_commits_what_is_locked_and_its_holder_does() {
         both.put(TABLE, b"k", b"v", &[]).unwrap();
         assert!(is_refused(&commit(both), b"k"));
         let stats = db.locks().stats();
-        assert_eq!(
-            (stats.lockers, stats.refusals, stats.acquisitions),
-            (1, 2, 1)
-        );
+        assert_eq!((stats.open, stats.refusals, stats.acquired), (1, 2, 1));
         assert_eq!(db.stats().conflicts, 2);
         holder.put(TABLE, b"k", b"mine", &[]).unwrap();
         let at = commit(holder).unwrap();
         assert_eq!(at, Timestamp(2), "what was refused took nothing");
-        assert_eq!(db.locks().stats().lockers, 0);
+        assert_eq!(db.locks().stats().open, 0);
         write(&db, b"k").unwrap();
         write(&db, b"a").unwrap();
     }
@@ -157,7 +154,7 @@ fn a_cycle_names_its_keys_and_the_youngest_gives_way() {
     outcome.unwrap();
     drop(older);
     let stats = db.locks().stats();
-    assert_eq!((stats.waits, stats.deadlocks, stats.lockers), (2, 1, 0));
+    assert_eq!((stats.waits, stats.deadlocks, stats.open), (2, 1, 0));
 }
 
 #[test]
@@ -246,6 +243,6 @@ fn sets_that_are_locked_before_they_begin_make_no_cycle() {
         }
     });
     let stats = db.locks().stats();
-    assert_eq!((stats.deadlocks, stats.lockers), (0, 0));
+    assert_eq!((stats.deadlocks, stats.open), (0, 0));
     assert_eq!(db.stats().commits, 4 * rounds as u64);
 }

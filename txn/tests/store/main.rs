@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod common;
+mod hooked;
 mod locks;
 mod merging;
 mod order;

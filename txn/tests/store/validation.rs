@@ -4,19 +4,16 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::common::{Base, Columns, Db, TABLE, Txn, begin, commit};
+use crate::hooked::{Hook, Hooked};
 use vellum_base::Timestamp;
 use vellum_sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use vellum_sync::thread::JoinHandle;
 use vellum_sync::{Mutex, thread};
-use vellum_txn::{
-    Appended, CommitError, CommitLog, Durability, Isolation, LogError, NoLog, Prepared, Sequenced,
-    Store, StoreOptions, Transaction,
-};
+use vellum_txn::{CommitError, Isolation, Store, StoreOptions, Transaction};
 
 /// Before a commit whose payload says "long" is sequenced, another one is made, if it can be: as long
 /// as there are some left.
 struct Contended {
-    inner: NoLog,
     db: Mutex<Option<Db>>,
     prepares: AtomicUsize,
     appends: AtomicUsize,
@@ -48,68 +45,45 @@ impl Contended {
     }
 }
 
-impl CommitLog for Contended {
-    fn prepare(&self, payload: &[&[u8]]) -> Result<Prepared, LogError> {
+impl Hook for Contended {
+    fn prepared(&self) {
         self.prepares.fetch_add(1, Ordering::Relaxed);
-        self.inner.prepare(payload)
     }
 
-    fn cancel(&self, prepared: Prepared) {
-        self.inner.cancel(prepared);
-    }
-
-    fn append(
-        &self,
-        prepared: Prepared,
-        payload: &[&[u8]],
-        durability: Durability,
-        steps: &mut dyn Sequenced,
-    ) -> Result<Appended, LogError> {
-        if payload.concat().windows(4).any(|bytes| bytes == b"long") {
+    fn is_refused(&self, payload: &[u8]) -> bool {
+        if payload.windows(4).any(|bytes| bytes == b"long") {
             self.appends.fetch_add(1, Ordering::Relaxed);
             if self.left.load(Ordering::Relaxed) > 0 {
                 self.left.fetch_sub(1, Ordering::Relaxed);
                 self.let_another_pass();
             }
         }
-        self.inner.append(prepared, payload, durability, steps)
-    }
-
-    fn position(&self) -> u64 {
-        self.inner.position()
-    }
-
-    fn settled(&self) -> Timestamp {
-        self.inner.settled()
-    }
-
-    fn wait_settled(&self, at: Timestamp) -> Result<(), LogError> {
-        self.inner.wait_settled(at)
+        false
     }
 }
 
 /// A store whose "long" commit is passed so often.
-fn contended(others: usize) -> (Arc<Contended>, Db) {
-    let log = Arc::new(Contended {
-        inner: NoLog::new(Timestamp::ZERO),
+fn contended(others: usize) -> (Arc<Hooked<Contended>>, Db) {
+    let log = Arc::new(Hooked::new(Contended {
         db: Mutex::new(None),
         prepares: AtomicUsize::new(0),
         appends: AtomicUsize::new(0),
         left: AtomicUsize::new(others),
         others: Mutex::new(Vec::new()),
-    });
+    }));
     let (columns, base) = (Columns::default(), Base::default());
     let options = StoreOptions::default();
     let store = Store::new(log.clone(), columns, base, Timestamp::ZERO, options).unwrap();
     let db = Arc::new(store);
-    *log.db.lock() = Some(Arc::clone(&db));
+    *log.hook.db.lock() = Some(Arc::clone(&db));
     (log, db)
 }
 
 /// Commits; how often it came to the sequencer.
-fn appends(log: &Contended, mut txn: Txn) -> usize {
+fn appends(log: &Hooked<Contended>, mut txn: Txn) -> usize {
     txn.put(TABLE, b"long", b"", &[]).unwrap();
     commit(txn).unwrap();
+    let log = &log.hook;
     *log.db.lock() = None;
     let others = std::mem::take(&mut *log.others.lock());
     others.into_iter().for_each(|other| other.join().unwrap());
@@ -204,9 +178,9 @@ fn a_doomed_commit_writes_nothing_ahead() {
     let (log, db) = contended(0);
     let mut txn = reader_of(&db, 10);
     write(&db, &5u32.to_be_bytes());
-    let before = log.prepares.load(Ordering::Relaxed);
+    let before = log.hook.prepares.load(Ordering::Relaxed);
     txn.put(TABLE, b"large", &vec![7; 1 << 20], &[]).unwrap();
     assert!(matches!(commit(txn), Err(CommitError::Read { .. })));
-    assert_eq!(log.prepares.load(Ordering::Relaxed), before);
+    assert_eq!(log.hook.prepares.load(Ordering::Relaxed), before);
     assert_eq!(db.stats().conflicts, 1);
 }
