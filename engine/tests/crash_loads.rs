@@ -1,11 +1,12 @@
 //! The crash sweep of a bulk load: the disk crashes at every operation of it, and the legal states are
-//! opened; and every call of the disk fails, once and for ever.
+//! opened; and calls of the disk fail, once and for ever.
 //!
 //! On every state: the table is not there, or there with all records, and there once that was
 //! acknowledged; what was committed beside it is there; the files are whole and no space is lost; and the
 //! database goes on: where the table is not there, it is loaded again.
 //!
-//! A sixth of `VELLUM_CRASH_STATES` says how many distinct states; the default is a small slice.
+//! A sixth of `VELLUM_CRASH_STATES` says how many distinct states; the default is a small slice. Where
+//! nobody asks for states, every fifth call fails; all do where somebody does.
 
 #![cfg(test)]
 
@@ -163,7 +164,7 @@ fn begun(options_of: SimOptions, seed: u64) -> (SimDisk, Database) {
 
 #[test]
 fn every_crash_leaves_the_whole_table_or_none() {
-    let wanted = states_wanted(1800) / 6;
+    let wanted = states_wanted(900) / 6;
     let recorded = SimOptions {
         record: true,
         ..SimOptions::default()
@@ -186,7 +187,7 @@ fn every_crash_leaves_the_whole_table_or_none() {
     violations.truncate(10);
     assert!(violations.is_empty(), "{violations:#?}");
     assert!(
-        whole > 0 && whole < states && states >= wanted.min(250),
+        whole > 0 && whole < states && states >= wanted.min(150),
         "{states} states, {whole} whole"
     );
 }
@@ -224,7 +225,8 @@ fn a_disk_that_fails_leaves_the_whole_table_or_none() {
     let calls = sim.call_count();
     drop(db);
     let (mut lost, mut kept) = (0, 0);
-    for call in before..calls {
+    let step = if states_wanted(0) == 0 { 5 } else { 1 };
+    for call in (before..calls).step_by(step) {
         for lasting in [Lasting::Once, Lasting::ForEver] {
             let (sim, db) = begun(QUIET, 6);
             sim.fail(Fault {

@@ -73,7 +73,7 @@ fn a_large_merge_is_shared_and_a_small_one_is_not() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 4, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn shared_merges_hold_what_a_map_holds(

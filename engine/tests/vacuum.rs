@@ -35,13 +35,15 @@ fn value(number: u64, round: u64) -> Vec<u8> {
         _ => 150,
     };
     let mut state = number ^ round << 40;
-    let noise = std::iter::repeat_with(|| {
+    let mut noise = Vec::with_capacity(len + 8);
+    while noise.len() < len {
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1);
-        (state >> 56) as u8
-    });
-    noise.take(len).collect()
+        noise.extend_from_slice(&(state ^ state >> 29).to_le_bytes());
+    }
+    noise.truncate(len);
+    noise
 }
 
 fn write(db: &Database, table: &Table, round: Option<u64>, numbers: impl Iterator<Item = u64>) {

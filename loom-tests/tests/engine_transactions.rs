@@ -140,7 +140,7 @@ fn prefixes(history: &[Transaction]) -> BTreeMap<u64, BTreeMap<Vec<u8>, Vec<u8>>
 #[test]
 fn histories_are_snapshot_isolated() {
     let model = Model::new("engine_transactions::histories_are_snapshot_isolated");
-    model.schedules(3_000).check(|| {
+    model.schedules(1_500).check(|| {
         let sim = SimDisk::new(random_u64());
         let history = run(&sim, true);
         if let Err(anomalies) = check(&history) {
@@ -154,7 +154,7 @@ fn histories_are_snapshot_isolated() {
 #[test]
 fn a_crash_leaves_a_prefix() {
     let model = Model::new("engine_transactions::a_crash_leaves_a_prefix");
-    model.schedules(500).check(|| {
+    model.schedules(200).check(|| {
         let sim = SimDisk::new(random_u64());
         let history = run(&sim, true);
         let prefixes = prefixes(&history);
@@ -210,7 +210,7 @@ fn contents(db: &Database) -> BTreeMap<Vec<u8>, Vec<u8>> {
 #[test]
 fn tables_come_and_go_beside_commits() {
     let model = Model::new("engine_transactions::tables_come_and_go_beside_commits");
-    model.schedules(3_000).check(|| {
+    model.schedules(1_500).check(|| {
         let sim = SimDisk::new(random_u64());
         let db = Arc::new(options(false).open_on(sim.disk()).unwrap());
         let table = db.table("t").unwrap();

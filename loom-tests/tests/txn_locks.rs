@@ -41,7 +41,7 @@ fn write_locked(db: &Db, mut locks: Box<LockSet>, key: &[u8]) -> (Timestamp, Tim
 #[test]
 fn who_locks_first_does_not_lose() {
     let model = Model::new("txn_locks::who_locks_first_does_not_lose");
-    model.preemptions(3).executions(300_000).check(|| {
+    model.preemptions(2).executions(300_000).check(|| {
         let db = store();
         let (txn, locks) = (begin(&db), learnt(&db, b"k"));
         let optimist = thread::spawn(move || write(txn, b"k"));
@@ -60,7 +60,7 @@ fn who_locks_first_does_not_lose() {
 #[test]
 fn a_lock_in_an_open_transaction_holds_or_is_refused() {
     let model = Model::new("txn_locks::a_lock_in_an_open_transaction_holds_or_is_refused");
-    model.preemptions(3).executions(300_000).check(|| {
+    model.preemptions(2).executions(300_000).check(|| {
         let db = store();
         let (txn, mut holder) = (begin(&db), begin(&db));
         let optimist = thread::spawn(move || write(txn, b"k"));
@@ -120,7 +120,7 @@ fn two_that_lock_first_take_turns() {
 #[test]
 fn a_seal_hides_nothing_from_who_locks() {
     let model = Model::new("txn_locks::a_seal_hides_nothing_from_who_locks");
-    model.preemptions(2).executions(200_000).check(|| {
+    model.preemptions(2).executions(100_000).check(|| {
         let db = store();
         let (txn, locks) = (begin(&db), learnt(&db, b"k"));
         let other = Db::clone(&db);

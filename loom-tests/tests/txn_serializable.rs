@@ -122,7 +122,7 @@ fn of_two_inserters_into_a_range_one_commits() {
 #[test]
 fn what_was_read_is_so_at_the_commit() {
     let model = Model::new("txn_serializable::what_was_read_is_so_at_the_commit");
-    model.preemptions(3).executions(200_000).check(|| {
+    model.preemptions(2).executions(200_000).check(|| {
         let db = store();
         let other = Db::clone(&db);
         let writer = thread::spawn(move || {

@@ -134,7 +134,7 @@ fn a_snapshot_beside_a_seal_misses_nothing() {
 #[test]
 fn a_commit_at_any_point_of_a_seal_is_not_missed() {
     let model = Model::new("txn_snapshots::a_commit_at_any_point_of_a_seal_is_not_missed");
-    model.preemptions(2).executions(300_000).check(|| {
+    model.preemptions(2).executions(150_000).check(|| {
         let db = store();
         let other = Db::clone(&db);
         let sealer = thread::spawn(move || other.seal(1, 0).unwrap());
