@@ -1,0 +1,131 @@
+//! What the database's own threads could not do is told to those who wait for it, and done later.
+
+#![cfg(test)]
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use vellum::{Database, Durability, Error, Options, Table};
+use vellum_disk::{Disk, DiskTraits, File, Lock, LockMode, Mapped, MemoryDisk, OpenMode, ReadAt};
+use vellum_sync::atomic::{AtomicBool, Ordering};
+
+/// A disk that is full for who makes checkpoints, and for nobody else.
+#[derive(Default)]
+struct FullForCheckpoints {
+    disk: MemoryDisk,
+    full: Arc<AtomicBool>,
+}
+
+impl Disk for FullForCheckpoints {
+    fn open(&self, name: &str, mode: OpenMode) -> io::Result<Arc<dyn File>> {
+        let (file, full) = (self.disk.open(name, mode)?, Arc::clone(&self.full));
+        Ok(Arc::new(Full { file, full }))
+    }
+    fn map(&self, name: &str, len: u64) -> io::Result<Arc<dyn Mapped>> {
+        self.disk.map(name, len)
+    }
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.disk.remove(name)
+    }
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.disk.rename(from, to)
+    }
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.disk.list()
+    }
+    fn sync_dir(&self) -> io::Result<()> {
+        self.disk.sync_dir()
+    }
+    fn lock(&self, mode: LockMode) -> io::Result<Box<dyn Lock>> {
+        self.disk.lock(mode)
+    }
+    fn traits(&self) -> DiskTraits {
+        self.disk.traits()
+    }
+}
+
+struct Full {
+    file: Arc<dyn File>,
+    full: Arc<AtomicBool>,
+}
+
+impl Full {
+    fn check(&self) -> io::Result<()> {
+        let is_checkpoint = std::thread::current().name() == Some("vellum-checkpoint");
+        match is_checkpoint && self.full.load(Ordering::Acquire) {
+            true => Err(io::ErrorKind::StorageFull.into()),
+            false => Ok(()),
+        }
+    }
+}
+
+impl File for Full {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.file.read_at(buf, offset)
+    }
+    fn read_many(&self, reads: &mut [ReadAt<'_>]) {
+        self.file.read_many(reads);
+    }
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.check()?;
+        self.file.write_at(bytes, offset)
+    }
+    fn write_many(&self, writes: &[(&[u8], u64)]) -> io::Result<()> {
+        self.check()?;
+        self.file.write_many(writes)
+    }
+    fn write_durable(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.file.write_durable(bytes, offset)
+    }
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync()
+    }
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        self.file.allocate(len)
+    }
+}
+
+fn write(db: &Database, table: &Table, number: u64) -> Result<(), Error> {
+    let mut txn = db.begin()?;
+    txn.insert(table, (number % 5000).to_be_bytes(), vec![7; 2000])?;
+    txn.commit_with(Durability::Buffered).map(drop)
+}
+
+fn checkpoints(db: &Database) -> u64 {
+    db.stats().unwrap().pages.checkpoints
+}
+
+/// Many: what they wait for comes long before.
+const COMMITS: u64 = 200_000;
+
+#[test]
+fn a_checkpoint_that_fails_is_told_to_those_who_wait_and_made_when_it_can_be() {
+    let disk = FullForCheckpoints::default();
+    let full = Arc::clone(&disk.full);
+    let options = Options::new().memory_budget(8 << 20);
+    let db = options.open_on(Arc::new(disk)).unwrap();
+    let table = db.table("t").unwrap();
+    full.store(true, Ordering::Release);
+    let before = checkpoints(&db);
+    let told = (0..COMMITS).find_map(|number| write(&db, &table, number).err());
+    assert!(matches!(told, Some(Error::DiskFull(_))), "{told:?}");
+    assert_eq!(checkpoints(&db), before);
+    full.store(false, Ordering::Release);
+    // It is made although nobody commits: what failed is tried again.
+    let is_made = |_: &u32| {
+        vellum_sync::thread::sleep(Duration::from_millis(10));
+        checkpoints(&db) > before
+    };
+    assert!((0..3_000).find(is_made).is_some(), "it is never made");
+    let mut numbers = 0..COMMITS / 10;
+    numbers
+        .try_for_each(|number| write(&db, &table, number))
+        .unwrap();
+}
