@@ -19,36 +19,36 @@
 //! 9. What is merged is folded before each passage, and is checked as of then (`merge`, rules 2 and 3).
 //! 10. Others' record locks are looked for behind installing (`locks`, rules 2 and 5).
 
+mod folding;
+mod stamping;
+
 use vellum_base::{TableId, Timestamp};
-use vellum_sync::atomic::{AtomicU64, Ordering};
-use vellum_sync::thread;
 
 use crate::admission::{check_schema, room_for, vectors_of};
-use crate::arena::{CellAt, Room, VersionAt};
+use crate::arena::{CellAt, Room};
 use crate::error::CommitError;
 use crate::gate::{Closed, Inside};
 use crate::generation::{Generation, HashedKey, Install};
 use crate::guard::Guard;
 use crate::locks::LockSet;
-use crate::log::{Appended, Durability, Prepared, Sequenced};
-use crate::merge::{self, Merging};
+use crate::log::{Appended, Durability, Prepared};
+use crate::merge::{Merging, Newer};
 use crate::node::Body;
 use crate::order::BACKLOG_MAX;
-use crate::read_set::ReadSet;
-use crate::recent::Recent;
 use crate::registry::Pin;
 use crate::rows::RowArray;
 use crate::schema::Schema;
 use crate::scratch::Scratch;
 use crate::slots::Slots;
-use crate::snapshot::Reader;
 use crate::stamp::Stamp;
 use crate::store::Store;
 use crate::validation::{
     LOOKS_INSIDE, LOSSES_MAX, REPEATED_BYTES_MAX, ROUNDS_INSIDE, Validation, check_tables,
 };
 use crate::view::View;
-use crate::write_set::{LARGE_BYTES, WriteSet, Written};
+use crate::write_set::{LARGE_BYTES, Written};
+
+use stamping::Stamping;
 
 /// The most that one commit may hold: keys, values, vectors and 96 bytes for each write; 2 GiB.
 pub const COMMIT_BYTES_MAX: u64 = 2 << 30;
@@ -73,6 +73,7 @@ enum Passage {
     },
     /// What was merged into has become newer meanwhile, or is about to.
     Newer {
+        newer: Newer,
         prepared: Prepared,
     },
     /// Others committed meanwhile what may have been read, too much of it to be looked at inside.
@@ -117,10 +118,7 @@ impl<'a, S: Schema> Commit<'a, S> {
             scratch,
             guard: Guard::new(store.locks(), own),
             validation: Validation::new(at),
-            merging: Merging {
-                at,
-                is_overtaken: false,
-            },
+            merging: Merging::new(at),
             read: Vec::new(),
             losses: 0,
         }
@@ -180,9 +178,11 @@ impl<'a, S: Schema> Commit<'a, S> {
                     self.losses += 1;
                     prepared = still;
                 }
-                Passage::Newer { prepared: still } => {
-                    // It may be pending: its committer has to come on.
-                    thread::yield_now();
+                Passage::Newer {
+                    newer,
+                    prepared: still,
+                } => {
+                    self.merging.give_way(newer);
                     prepared = still;
                 }
                 Passage::Full {
@@ -203,25 +203,6 @@ impl<'a, S: Schema> Commit<'a, S> {
         }
     }
 
-    /// Rule 9.
-    fn fold(&mut self) -> Result<(), CommitError> {
-        if !self.scratch.writes.has_merges() {
-            return Ok(());
-        }
-        // The view first, then the watermark, then the view's end, as for any snapshot [1].
-        let view = self.store.registry().latest(self.pin);
-        let visible = self.store.visible();
-        let at = visible.min(view.last());
-        self.merging.at = at;
-        let (reader, operators) = (
-            Reader::new(view, self.store.seed(), at),
-            self.store.operators(),
-        );
-        self.scratch
-            .writes
-            .fold_merges(|key, operand| merge::fold(operators, reader, key, operand))
-    }
-
     /// One passage through the gate.
     fn pass(&mut self, prepared: Prepared, durability: Durability) -> Result<Passage, CommitError> {
         let registry = self.store.registry();
@@ -234,7 +215,10 @@ impl<'a, S: Schema> Commit<'a, S> {
         let view = registry.latest(self.pin);
         let generation = view.active();
         let mut rows = Vec::new();
-        let outcome = self.install(view, generation, &mut rows);
+        let outcome = match &inside {
+            Passing::Beside(_) => self.install(view, generation, &mut rows),
+            Passing::Alone(_) => self.install_alone(view, generation, &mut rows),
+        };
         let cell = match outcome {
             Ok(Some(cell)) => cell,
             Ok(None) => {
@@ -250,8 +234,8 @@ impl<'a, S: Schema> Commit<'a, S> {
             Err(error) => {
                 self.take_back(generation, &rows);
                 drop(inside);
-                if std::mem::take(&mut self.merging.is_overtaken) {
-                    return Ok(Passage::Newer { prepared });
+                if let Some(newer) = self.merging.met.take() {
+                    return Ok(Passage::Newer { newer, prepared });
                 }
                 if self.guard.is_passing(self.store.seed(), &error) {
                     return Ok(Passage::Overtaken { prepared });
@@ -271,6 +255,18 @@ impl<'a, S: Schema> Commit<'a, S> {
             self.tidy(generation);
         }
         result
+    }
+
+    /// Rule 9, then as [`Commit::install`].
+    fn install_alone<'v>(
+        &mut self,
+        view: &'v View<S>,
+        generation: &Generation,
+        rows: &mut Vec<(&'v RowArray, u64)>,
+    ) -> Result<Option<Option<CellAt>>, CommitError> {
+        self.scratch.installed.clear();
+        self.fold_again(view)?;
+        self.install(view, generation, rows)
     }
 
     /// Rules 1, 2 and 4. `None`: no room, and nothing was installed.
@@ -314,9 +310,10 @@ impl<'a, S: Schema> Commit<'a, S> {
         let shard = Slots::<Scratch>::number(self.store.registry().claim(self.pin));
         for (key, body, is_merged) in self.scratch.writes.to_install() {
             let at = if is_merged { self.merging.at } else { self.at };
-            let is_overtaken = &mut self.merging.is_overtaken;
-            let mut conflict = |winner| {
-                *is_overtaken = is_merged;
+            let met = &mut self.merging.met;
+            let mut conflict = |winner: Option<Timestamp>| {
+                let newer = winner.map_or(Newer::Pending, |_| Newer::Committed);
+                *met = is_merged.then_some(newer);
                 CommitError::Conflict {
                     table: key.table,
                     key: key.key.into(),
@@ -407,9 +404,10 @@ impl<'a, S: Schema> Commit<'a, S> {
         self.scratch.writes.total_bytes() > REPEATED_BYTES_MAX
     }
 
-    /// `validation`, rule 5.
+    /// `validation`, rule 5; `merge`, rule 3.
     fn is_alone(&self) -> bool {
-        self.losses >= if self.is_large() { 1 } else { LOSSES_MAX }
+        let losses_max = if self.is_large() { 1 } else { LOSSES_MAX };
+        self.losses >= losses_max || self.merging.is_losing()
     }
 
     /// Rules 5 and 8: again and again, until nobody overtakes or it takes too long.
@@ -542,48 +540,6 @@ impl<'a, S: Schema> Commit<'a, S> {
             .slots()
             .slot(registry.claim(self.pin))
             .count_conflict();
-    }
-}
-
-/// The two steps in the log's mutex.
-struct Stamping<'a> {
-    generation: &'a Generation,
-    cell: Option<CellAt>,
-    only: VersionAt,
-    visible: &'a AtomicU64,
-    recent: &'a Recent,
-    writes: &'a WriteSet,
-    /// What was read, and up to where it is valid.
-    reads: Option<(&'a ReadSet, Timestamp)>,
-    guard: &'a Guard<'a>,
-    locks_met: bool,
-}
-
-impl Sequenced for Stamping<'_> {
-    /// Snapshot isolation has nothing to check here but that nobody locks (`locks`, rule 2): the
-    /// chains' heads were its validation. For the reads of a transaction: `validation`, rule 3.
-    fn validate(&mut self) -> bool {
-        if !self.guard.is_clear() {
-            self.locks_met = true;
-            return false;
-        }
-        let Some((set, checked)) = self.reads else {
-            return true;
-        };
-        // Relaxed: stamped in this mutex.
-        let last = Timestamp(self.visible.load(Ordering::Relaxed));
-        self.recent.is_clear(checked, last, set)
-    }
-
-    fn stamp(&mut self, at: Timestamp) {
-        match self.cell {
-            Some(cell) => self.generation.commit_cell(cell, at),
-            None => self.generation.commit_version(self.only, at),
-        }
-        // Release: who starts a snapshot at `at` sees the stamp above, and those before it, which
-        // were made in this mutex.
-        self.visible.store(at.0, Ordering::Release);
-        self.recent.record(at, self.writes);
     }
 }
 

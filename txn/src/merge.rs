@@ -10,6 +10,8 @@
 //! 3. Inside, such a key is checked and installed as by a transaction whose snapshot is m (`commit`, rule
 //!    2). Whoever finds it newer than m, or another's pending one, takes all back, leaves, folds again
 //!    and comes again: that is no conflict, since an operand depends on no snapshot. Nobody waits inside.
+//!    After [`LOSSES_MAX`] such passages it closes the gate: then nothing is pending, what became newer since m
+//!    is folded over what the generations have, and the commit is not passed.
 //! 4. So between m and the commit's timestamp nothing was committed to the key, and a replay that folds
 //!    in the order of commits makes the same values.
 //! 5. Of several operands of one operator to one key a transaction holds their combination. With another
@@ -21,8 +23,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use vellum_base::{TableId, Timestamp, VALUE_BYTES_MAX};
+use vellum_sync::{hint, scaled, thread};
 
-use crate::error::{CommitError, Unreadable};
+use crate::error::CommitError;
 use crate::generation::HashedKey;
 use crate::schema::Schema;
 use crate::snapshot::{Lookup, Reader};
@@ -35,8 +38,8 @@ pub type MergeError = Box<dyn std::error::Error + Send + Sync>;
 ///
 /// The same operator must stand under the same name for as long as the database is used, and give the
 /// same results everywhere: the log names it, and what it held is folded again at an opening. A new
-/// behaviour is a new name. It is called by any thread, with no lock held, and more than once for a
-/// commit.
+/// behaviour is a new name. It is called by any thread, and more than once for a commit, where many merge into
+/// one key also while other commits wait for this one: it must not use the database, nor wait for who does.
 pub trait MergeOperator: Send + Sync {
     /// The value that comes of a value, or of none, and an operand.
     ///
@@ -138,21 +141,6 @@ impl fmt::Debug for Operators {
 /// A record as bytes of its own: value and encoded vectors.
 pub type Stored = (Vec<u8>, Vec<u8>);
 
-/// What the reader has of a key, in the generations or below.
-pub(crate) fn stored<S: Schema>(
-    reader: Reader<'_, S>,
-    key: HashedKey<'_>,
-) -> Result<Option<Stored>, Unreadable> {
-    match reader.lookup(key) {
-        Lookup::Version(version) => {
-            let vectors = version.vectors().bytes().to_vec();
-            Ok(Some((version.value().to_vec(), vectors)))
-        }
-        Lookup::Deleted(_) => Ok(None),
-        Lookup::Below => S::stored(reader.base(), key.table, key.key),
-    }
-}
-
 /// Rule 2: the record that comes of an operand, at the reader's timestamp.
 pub(crate) fn fold<S: Schema>(
     operators: &Operators,
@@ -160,13 +148,24 @@ pub(crate) fn fold<S: Schema>(
     key: HashedKey<'_>,
     operand: Operand<'_>,
 ) -> Result<Stored, CommitError> {
-    let (existing, vectors) = match stored(reader, key).map_err(CommitError::Unreadable)? {
-        Some((value, vectors)) => (Some(value), vectors),
-        None => (None, Vec::new()),
+    let fold = |existing: Option<&[u8]>| {
+        let folded = operators.fold(operand.operator, existing, operand.bytes);
+        folded.map_err(|why| refused(operators, key.table, key.key, operand, &why))
     };
-    let folded = operators.fold(operand.operator, existing.as_deref(), operand.bytes);
-    let value = folded.map_err(|why| refused(operators, key.table, key.key, operand, &why))?;
-    Ok((value, vectors))
+    match reader.lookup(key) {
+        Lookup::Version(version) => {
+            let vectors = version.vectors().bytes().to_vec();
+            Ok((fold(Some(version.value()))?, vectors))
+        }
+        Lookup::Deleted(_) => Ok((fold(None)?, Vec::new())),
+        Lookup::Below => {
+            let stored = S::stored(reader.base(), key.table, key.key);
+            match stored.map_err(CommitError::Unreadable)? {
+                Some((value, vectors)) => Ok((fold(Some(&value))?, vectors)),
+                None => Ok((fold(None)?, Vec::new())),
+            }
+        }
+    }
 }
 
 fn refused(
@@ -184,11 +183,50 @@ fn refused(
     }
 }
 
+/// Passages that are given up before the gate is closed (rule 3).
+const LOSSES_MAX: u32 = scaled(16, 1);
+
+/// For how long another's pending version is given before its committer gets the processor.
+const SPINS: u32 = scaled(64, 1);
+
+/// By what a merged key was found newer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Newer {
+    Committed,
+    Pending,
+}
+
 /// As of when a commit's operands are folded.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Merging {
     /// Rule 2's m; the snapshot, where nothing is merged.
     pub(crate) at: Timestamp,
-    /// Rule 3: a merged key was found newer.
-    pub(crate) is_overtaken: bool,
+    /// Rule 3: what was met in the passage under way.
+    pub(crate) met: Option<Newer>,
+    losses: u32,
+}
+
+impl Merging {
+    pub(crate) fn new(at: Timestamp) -> Self {
+        Self {
+            at,
+            met: None,
+            losses: 0,
+        }
+    }
+
+    /// Whether it was passed so often that it closes the gate.
+    pub(crate) fn is_losing(&self) -> bool {
+        self.losses >= LOSSES_MAX
+    }
+
+    /// A passage was given up: a committer whose version is pending has to come on.
+    pub(crate) fn give_way(&mut self, to: Newer) {
+        self.losses += 1;
+        match (to, self.losses % 2) {
+            (Newer::Committed, _) => {}
+            (Newer::Pending, 1) => (0..SPINS).for_each(|_| hint::spin_loop()),
+            (Newer::Pending, _) => thread::yield_now(),
+        }
+    }
 }

@@ -32,30 +32,36 @@ impl WriteSet {
         self.merges
     }
 
-    /// Folds every operand; what comes of them is what [`WriteSet::iter`] has from then on.
+    /// Folds operands; what comes of them is what [`WriteSet::iter`] has from then on. Where `fold` gives
+    /// nothing, what came of it before stays.
     pub(crate) fn fold_merges(
         &mut self,
-        mut fold: impl FnMut(HashedKey<'_>, Operand<'_>) -> Result<Stored, CommitError>,
+        mut fold: impl FnMut(HashedKey<'_>, Operand<'_>) -> Result<Option<Stored>, CommitError>,
     ) -> Result<(), CommitError> {
-        let mut folded = Vec::new();
+        let mut count = 0;
         for place in 0..self.writes.len() {
             let write = &self.writes[place];
             let Written::Merge(operand) = self.written(write) else {
                 continue;
             };
-            let (value, vectors) = fold(self.hashed(write), operand)?;
-            folded.push(match value.len() + vectors.len() < LARGE_BYTES {
-                true => Folded::Small { value, vectors },
-                false => Folded::Large(LargeRecord {
-                    value: value.into(),
-                    vectors: vectors.into(),
-                }),
-            });
-            if let WriteBody::Merge { folded: at, .. } = &mut self.writes[place].body {
-                *at = folded.len() as u32 - 1;
+            if let Some((value, vectors)) = fold(self.hashed(write), operand)? {
+                let record = match value.len() + vectors.len() < LARGE_BYTES {
+                    true => Folded::Small { value, vectors },
+                    false => Folded::Large(LargeRecord {
+                        value: value.into(),
+                        vectors: vectors.into(),
+                    }),
+                };
+                match self.folded.get_mut(count) {
+                    Some(before) => *before = record,
+                    None => self.folded.push(record),
+                }
             }
+            if let WriteBody::Merge { folded, .. } = &mut self.writes[place].body {
+                *folded = count as u32;
+            }
+            count += 1;
         }
-        self.folded = folded;
         Ok(())
     }
 

@@ -202,7 +202,10 @@ fn operands_stay_where_the_buffer_is_compacted_and_rolled_back() {
         } else {
             0
         };
-        Ok(([operand.bytes, &value(large, 1)].concat(), Vec::new()))
+        Ok(Some((
+            [operand.bytes, &value(large, 1)].concat(),
+            Vec::new(),
+        )))
     };
     writes.fold_merges(fold).unwrap();
     let folded: Vec<_> = writes.iter().map(|(_, body)| body).collect();

@@ -6,6 +6,7 @@ mod common;
 mod hooked;
 mod locks;
 mod merging;
+mod operators;
 mod order;
 mod settling;
 mod snapshots;
