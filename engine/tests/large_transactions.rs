@@ -177,3 +177,25 @@ fn a_range_that_is_too_large_is_not_removed_in_part() {
     let read = db.begin_read().unwrap();
     assert_eq!(read.iter(&items).unwrap().count(), 4_000);
 }
+
+/// What was written over belongs to nobody once nobody can roll back to it.
+#[test]
+fn what_a_removed_range_had_taken_is_given_back_when_it_is_needed() {
+    let (db, items) = small();
+    let mut txn = db.begin().unwrap();
+    let write = |txn: &mut Transaction, from: u32, count: u32| {
+        (from..from + count).try_for_each(|n| txn.insert(&items, n.to_be_bytes(), [7; 10_000]))
+    };
+    write(&mut txn, 0, 70).unwrap();
+    let held = txn.savepoint();
+    assert_eq!(txn.delete_range::<&[u8]>(&items, ..).unwrap(), 70);
+    let refused = write(&mut txn, 100, 70);
+    assert!(
+        matches!(refused, Err(Error::WriteMemory { .. })),
+        "{refused:?}"
+    );
+    drop(held);
+    write(&mut txn, 100, 70).unwrap();
+    txn.commit().unwrap();
+    assert_eq!(db.begin_read().unwrap().iter(&items).unwrap().count(), 70);
+}

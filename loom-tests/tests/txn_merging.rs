@@ -124,6 +124,22 @@ fn a_merge_hides_no_conflict() {
     });
 }
 
+/// What a merge counts off was counted: none goes on waiting for a merge that was made.
+#[test]
+fn a_seal_counts_before_it_can_be_merged() {
+    let model = Model::new("txn_merging::a_seal_counts_before_it_can_be_merged");
+    model.preemptions(2).executions(100_000).check(|| {
+        let db = store();
+        put(&db).unwrap();
+        let other = Db::clone(&db);
+        let sealer = thread::spawn(move || other.seal_active().unwrap());
+        merge(&db);
+        sealer.join().unwrap();
+        merge(&db);
+        assert_eq!(db.backlog().sealed(), 0);
+    });
+}
+
 /// Who waits for a merge is woken by it, by the failure of one, and by the end [4].
 #[test]
 fn who_waits_for_a_merge_is_woken() {

@@ -6,6 +6,7 @@
 //!    for [4]; so a merge always gets on, and with it those who wait for it.
 //! 2. At most `limit` generations wait at once, apart from those that were sealed by request. A store
 //!    that nobody merges has no limit.
+//!    A seal counts before the gate is open again, so no merge ends that was not counted.
 //! 3. Every seal wakes the merger, and every merge, failure and end wakes all committers: each looks
 //!    at the count again under the mutex, so no wake-up is lost.
 //! 4. While merging fails, committers who would wait get the cause instead, until a merge succeeds or
@@ -169,6 +170,7 @@ impl Backlog {
     /// So many were merged, while so many bytes are in the active one.
     pub(crate) fn remove(&self, merged: usize, active: u64) {
         let mut state = self.state.lock();
+        debug_assert!(state.sealed >= merged, "what was not counted was merged");
         state.sealed = state.sealed.saturating_sub(merged);
         state.failed = None;
         if merged > 0 {

@@ -31,7 +31,7 @@ use crate::gate::{Closed, Inside};
 use crate::generation::{Generation, HashedKey, Install};
 use crate::guard::Guard;
 use crate::locks::LockSet;
-use crate::log::{Appended, Durability, Prepared};
+use crate::log::{Appended, Claimed, Durability, Prepared};
 use crate::merge::{Merging, Newer};
 use crate::node::Body;
 use crate::order::BACKLOG_MAX;
@@ -52,6 +52,16 @@ use stamping::Stamping;
 
 /// The most that one commit may hold: keys, values, vectors and 96 bytes for each write; 2 GiB.
 pub const COMMIT_BYTES_MAX: u64 = 2 << 30;
+
+/// # Errors
+/// [`CommitError::TooLarge`].
+pub(crate) fn check_commit_bytes(bytes: usize) -> Result<(), CommitError> {
+    let (bytes, limit) = (bytes as u64, COMMIT_BYTES_MAX);
+    match bytes > limit {
+        true => Err(CommitError::TooLarge { bytes, limit }),
+        false => Ok(()),
+    }
+}
 
 /// Room that a slot takes from the arena at a time.
 const ROOM_BYTES: usize = 32 * 1024;
@@ -165,11 +175,10 @@ impl<'a, S: Schema> Commit<'a, S> {
             .payload
             .with_pieces(|pieces| log.prepare(pieces))?;
         loop {
-            if let Err(error) = self.fold().and_then(|()| self.validate(usize::MAX)) {
-                log.cancel(prepared);
-                return Err(error);
-            }
-            match self.pass(prepared, durability)? {
+            let claimed = Claimed::new(log, prepared);
+            self.fold()?;
+            self.validate(usize::MAX)?;
+            match self.pass(claimed, durability)? {
                 Passage::Committed(at) => {
                     self.count();
                     return Ok(at);
@@ -204,7 +213,11 @@ impl<'a, S: Schema> Commit<'a, S> {
     }
 
     /// One passage through the gate.
-    fn pass(&mut self, prepared: Prepared, durability: Durability) -> Result<Passage, CommitError> {
+    fn pass(
+        &mut self,
+        claimed: Claimed<'_>,
+        durability: Durability,
+    ) -> Result<Passage, CommitError> {
         let registry = self.store.registry();
         let claim = registry.claim(self.pin);
         let gate = self.store.gate();
@@ -219,6 +232,7 @@ impl<'a, S: Schema> Commit<'a, S> {
             Passing::Beside(_) => self.install(view, generation, &mut rows),
             Passing::Alone(_) => self.install_alone(view, generation, &mut rows),
         };
+        let prepared = claimed.keep();
         let cell = match outcome {
             Ok(Some(cell)) => cell,
             Ok(None) => {
@@ -401,13 +415,15 @@ impl<'a, S: Schema> Commit<'a, S> {
 
     /// Whether it writes so much that doing so in vain costs others.
     fn is_large(&self) -> bool {
-        self.scratch.writes.total_bytes() > REPEATED_BYTES_MAX
+        self.scratch.writes.commit_bytes() > REPEATED_BYTES_MAX
     }
 
     /// `validation`, rule 5; `merge`, rule 3.
     fn is_alone(&self) -> bool {
-        let losses_max = if self.is_large() { 1 } else { LOSSES_MAX };
-        self.losses >= losses_max || self.merging.is_losing()
+        match self.is_large() {
+            true => self.losses + self.merging.losses() > 0,
+            false => self.losses >= LOSSES_MAX || self.merging.is_losing(),
+        }
     }
 
     /// Rules 5 and 8: again and again, until nobody overtakes or it takes too long.

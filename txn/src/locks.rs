@@ -245,9 +245,10 @@ impl LockSet {
         wanted >= Some(&mode) && self.unit.holds(resource(key)) >= Some(mode)
     }
 
-    /// Wants a key that an earlier attempt had to do with, while these are not too many.
+    /// Wants a key that an earlier attempt had to do with, while these are not too many; one of these also more.
     pub(crate) fn learn(&mut self, key: HashedKey<'_>, mode: LatchMode) {
-        if self.wanted.len() < LEARNT_MAX {
+        let place = (resource(key), key.key.into());
+        if self.wanted.len() < LEARNT_MAX || self.wanted.contains_key(&place) {
             self.want(key, mode);
         }
     }
@@ -370,4 +371,28 @@ pub(crate) fn refused(table: TableId, key: &[u8], winner: Timestamp) -> LockErro
         key: key.into(),
         winner: Some(winner),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_learnt_is_bounded_and_its_modes_still_rise() {
+        let mut set = LockSet::new(&Arc::new(Locks::new(None)));
+        let learn = |set: &mut LockSet, number: usize, mode| {
+            let key = number.to_be_bytes();
+            set.learn(HashedKey::new(1, TableId(1), &key), mode);
+        };
+        for number in 0..LEARNT_MAX + 10 {
+            learn(&mut set, number, LatchMode::Shared);
+        }
+        assert_eq!(set.wanted.len(), LEARNT_MAX);
+        learn(&mut set, 7, LatchMode::Exclusive);
+        let exclusive = set
+            .wanted
+            .values()
+            .filter(|mode| **mode == LatchMode::Exclusive);
+        assert_eq!((exclusive.count(), set.wanted.len()), (1, LEARNT_MAX));
+    }
 }

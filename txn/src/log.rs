@@ -38,6 +38,37 @@ pub struct Prepared {
     pub reference: Option<Box<[u8]>>,
 }
 
+/// What was prepared, until it is appended: given back when it is dropped, also by the panic of who is called
+/// meanwhile.
+pub(crate) struct Claimed<'a> {
+    log: &'a dyn CommitLog,
+    prepared: Option<Prepared>,
+}
+
+impl<'a> Claimed<'a> {
+    pub(crate) fn new(log: &'a dyn CommitLog, prepared: Prepared) -> Self {
+        let prepared = Some(prepared);
+        Self { log, prepared }
+    }
+
+    pub(crate) fn prepare(log: &'a dyn CommitLog, payload: &[&[u8]]) -> Result<Self, LogError> {
+        log.prepare(payload)
+            .map(|prepared| Self::new(log, prepared))
+    }
+
+    pub(crate) fn keep(mut self) -> Prepared {
+        self.prepared.take().unwrap_or_default()
+    }
+}
+
+impl Drop for Claimed<'_> {
+    fn drop(&mut self) {
+        if let Some(prepared) = self.prepared.take() {
+            self.log.cancel(prepared);
+        }
+    }
+}
+
 /// Why the log refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogError {

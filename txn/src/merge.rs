@@ -11,7 +11,8 @@
 //!    2). Whoever finds it newer than m, or another's pending one, takes all back, leaves, folds again
 //!    and comes again: that is no conflict, since an operand depends on no snapshot. Nobody waits inside.
 //!    After [`LOSSES_MAX`] such passages it closes the gate: then nothing is pending, what became newer since m
-//!    is folded over what the generations have, and the commit is not passed.
+//!    is folded over what the generations have, and the commit is not passed. A large commit does so after one
+//!    (`validation`, rule 5).
 //! 4. So between m and the commit's timestamp nothing was committed to the key, and a replay that folds
 //!    in the order of commits makes the same values.
 //! 5. Of several operands of one operator to one key a transaction holds their combination. With another
@@ -39,7 +40,8 @@ pub type MergeError = Box<dyn std::error::Error + Send + Sync>;
 /// The same operator must stand under the same name for as long as the database is used, and give the
 /// same results everywhere: the log names it, and what it held is folded again at an opening. A new
 /// behaviour is a new name. It is called by any thread, and more than once for a commit, where many merge into
-/// one key also while other commits wait for this one: it must not use the database, nor wait for who does.
+/// one key also while other commits wait for this one: it must not use the database, nor wait for who does. Where
+/// it panics, so does the call, and nothing was committed.
 pub trait MergeOperator: Send + Sync {
     /// The value that comes of a value, or of none, and an operand.
     ///
@@ -213,6 +215,11 @@ impl Merging {
             met: None,
             losses: 0,
         }
+    }
+
+    /// Passages that were given up.
+    pub(crate) fn losses(&self) -> u32 {
+        self.losses
     }
 
     /// Whether it was passed so often that it closes the gate.

@@ -24,7 +24,7 @@ use crate::error::{CommitError, SchemaError};
 use crate::gate::Gate;
 use crate::generation::{Generation, GenerationOptions};
 use crate::locks::Locks;
-use crate::log::{Appended, CommitLog, Durability, Prepared, Sequenced};
+use crate::log::{Appended, Claimed, CommitLog, Durability, Prepared, Sequenced};
 use crate::merge::Operators;
 use crate::merging::Merging;
 use crate::recent::Recent;
@@ -234,8 +234,9 @@ impl<S: Schema> Store<S> {
         self.registry.with_current(|view| view.end_at(last));
         self.registry
             .publish(|view| view.sealed_into(next, last, position));
-        drop(closed);
+        // Before anybody can list it for a merge, whose end counts it off.
         self.backlog.add(active.bytes_used() as u64);
+        drop(closed);
         self.registry.collect();
         // The merger does it, where there is one.
         if !self.backlog.is_limited() {
@@ -336,8 +337,8 @@ impl<S: Schema> Store<S> {
         let log_error = |error| SchemaError::Commit(CommitError::Log(error));
         let mut payload = Payload::default();
         payload.schema(change);
-        let prepared = payload
-            .with_pieces(|pieces| self.log.prepare(pieces))
+        let claimed = payload
+            .with_pieces(|pieces| Claimed::prepare(&*self.log, pieces))
             .map_err(log_error)?;
         let closed = self.gate.close(self.registry.slots());
         let last = self.visible();
@@ -348,13 +349,12 @@ impl<S: Schema> Store<S> {
             Ok(schema) => Arc::new(schema),
             Err(error) => {
                 drop(closed);
-                self.log.cancel(prepared);
                 return Err(SchemaError::Refused(error));
             }
         };
         // Before the change is visible: rule 1.
         self.registry.with_current(|view| view.end_at(last));
-        let appended = self.append_change(&payload, prepared, durability);
+        let appended = self.append_change(&payload, claimed.keep(), durability);
         if let Ok(at) = &appended {
             schema.committed(*at);
         }

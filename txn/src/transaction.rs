@@ -6,7 +6,7 @@ use vellum_base::{TableId, Timestamp};
 use vellum_sync::atomic::Ordering;
 
 use crate::allowance::Grant;
-use crate::commit::{COMMIT_BYTES_MAX, Commit};
+use crate::commit::{Commit, check_commit_bytes};
 use crate::error::CommitError;
 use crate::generation::HashedKey;
 use crate::locks::LockSet;
@@ -327,15 +327,21 @@ impl<S: Schema, O: Owner<S>> Transaction<S, O> {
     }
 
     fn check_size(&mut self, more: usize) -> Result<(), CommitError> {
-        let bytes = (self.scratch.writes.total_bytes() + more) as u64;
-        if bytes > COMMIT_BYTES_MAX {
-            return Err(CommitError::TooLarge {
-                bytes,
-                limit: COMMIT_BYTES_MAX,
-            });
+        let writes = &mut self.scratch.writes;
+        check_commit_bytes(writes.total_bytes() + more)?;
+        let allowance = self.owner.store().allowance();
+        if self.grant.cover(writes.memory() + more, allowance).is_ok() {
+            return Ok(());
         }
-        let memory = self.scratch.writes.memory() + more;
-        self.grant.cover(memory, self.owner.store().allowance())
+        // What was kept for savepoints that are gone is nobody's.
+        writes.release();
+        self.grant.cover(writes.memory() + more, allowance)
+    }
+
+    /// Bytes of what was written so far, about.
+    #[must_use]
+    pub fn write_bytes(&self) -> usize {
+        self.scratch.writes.total_bytes()
     }
 
     /// A place in the writes to roll back to.

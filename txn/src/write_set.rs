@@ -101,6 +101,7 @@ pub(crate) struct WriteSet {
     /// Whether something was merged.
     merges: bool,
     folded: Vec<Folded>,
+    folded_bytes: usize,
 }
 
 impl WriteSet {
@@ -138,6 +139,7 @@ impl WriteSet {
         self.ordered.clear();
         self.marks.clear();
         self.folded.clear();
+        self.folded_bytes = 0;
         self.merges = false;
         self.total = 0;
         self.dead = 0;

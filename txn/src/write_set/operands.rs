@@ -1,5 +1,6 @@
 //! Operands in a write set, and what comes of them before a commit installs it (`merge`, rules 2 and 5).
 
+use crate::commit::check_commit_bytes;
 use crate::error::CommitError;
 use crate::generation::HashedKey;
 use crate::merge::{OperatorId, Stored};
@@ -26,7 +27,21 @@ pub(super) enum Folded {
     Large(LargeRecord),
 }
 
+impl Folded {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Small { value, vectors } => value.len() + vectors.len(),
+            Self::Large(record) => record.value.len() + record.vectors.len(),
+        }
+    }
+}
+
 impl WriteSet {
+    /// Bytes that the commit holds, about, with what came of operands.
+    pub(crate) fn commit_bytes(&self) -> usize {
+        self.total_bytes() + self.folded_bytes
+    }
+
     /// Whether something is merged.
     pub(crate) fn has_merges(&self) -> bool {
         self.merges
@@ -52,10 +67,15 @@ impl WriteSet {
                         vectors: vectors.into(),
                     }),
                 };
+                self.folded_bytes += record.bytes();
                 match self.folded.get_mut(count) {
-                    Some(before) => *before = record,
+                    Some(before) => {
+                        self.folded_bytes -= before.bytes();
+                        *before = record;
+                    }
                     None => self.folded.push(record),
                 }
+                check_commit_bytes(self.commit_bytes())?;
             }
             if let WriteBody::Merge { folded, .. } = &mut self.writes[place].body {
                 *folded = count as u32;

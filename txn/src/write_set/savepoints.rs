@@ -93,8 +93,7 @@ impl Marks {
 impl WriteSet {
     /// Makes a savepoint.
     pub(crate) fn savepoint(&mut self) -> Savepoint {
-        self.forget_dropped();
-        self.compact_if_worth();
+        self.release();
         let marks = &mut self.marks;
         marks.made += 1;
         let name = Arc::new(Name {
@@ -108,6 +107,12 @@ impl WriteSet {
             undo: marks.undo.len(),
         });
         Savepoint { name }
+    }
+
+    /// Gives back what savepoints that are gone had kept.
+    pub(crate) fn release(&mut self) {
+        self.forget_dropped();
+        self.compact_if_worth();
     }
 
     /// Rule 5.

@@ -207,7 +207,12 @@ fn operands_stay_where_the_buffer_is_compacted_and_rolled_back() {
             Vec::new(),
         )))
     };
-    writes.fold_merges(fold).unwrap();
+    let before_folding = writes.commit_bytes();
+    for _ in 0..2 {
+        writes.fold_merges(fold).unwrap();
+        let folded = "first, second".len() + LARGE_BYTES + "kept".len();
+        assert_eq!(writes.commit_bytes() - before_folding, folded);
+    }
     let folded: Vec<_> = writes.iter().map(|(_, body)| body).collect();
     assert!(matches!(
         folded[0],

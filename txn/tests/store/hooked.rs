@@ -7,8 +7,12 @@ use vellum_txn::{Appended, CommitLog, Durability, LogError, NoLog, Prepared, Seq
 pub(crate) trait Hook: Send + Sync + 'static {
     fn prepared(&self) {}
 
+    fn cancelled(&self) {}
+
     /// Comes before a commit of this payload is sequenced; whether it is refused once.
-    fn is_refused(&self, payload: &[u8]) -> bool;
+    fn is_refused(&self, _payload: &[u8]) -> bool {
+        false
+    }
 }
 
 pub(crate) struct Hooked<H> {
@@ -30,6 +34,7 @@ impl<H: Hook> CommitLog for Hooked<H> {
     }
 
     fn cancel(&self, prepared: Prepared) {
+        self.hook.cancelled();
         self.inner.cancel(prepared);
     }
 

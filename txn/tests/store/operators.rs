@@ -1,14 +1,18 @@
 //! Merge operators where others merge into the same key at a chosen moment: when an operand is folded.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::common::{Base, Columns, Db, TABLE, begin, commit, read, snapshot};
+use crate::hooked::{Hook, Hooked};
 use vellum_base::Timestamp;
 use vellum_sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use vellum_sync::thread::JoinHandle;
 use vellum_sync::{Mutex, thread};
-use vellum_txn::{MergeError, MergeOperator, NoLog, Operators, Store, StoreOptions};
+use vellum_txn::{
+    CommitLog, MergeError, MergeOperator, NoLog, OperatorId, Operators, Store, StoreOptions,
+};
 
 /// Appends. As often as it is told, another is quicker than the one that folds [`MINE`]; the next time
 /// another one tries.
@@ -69,50 +73,120 @@ fn merge_other(db: &Db) -> Timestamp {
     commit(txn).unwrap()
 }
 
-/// After how many passages in vain it is alone; and it has folded once more before it closes the gate.
-const FOLDS: usize = 17;
+fn store_with(log: Arc<dyn CommitLog>, operator: Arc<dyn MergeOperator>) -> (Db, OperatorId) {
+    let mut operators = Operators::default();
+    operators.add("append", operator);
+    let append = operators.find("append").unwrap();
+    let (columns, base) = (Columns::default(), Base::default());
+    let options = StoreOptions {
+        generation_bytes: 1 << 20,
+        ..StoreOptions::default()
+    };
+    let db = Store::new(log, columns, base, Timestamp::ZERO, options).unwrap();
+    (Arc::new(db.with_operators(operators)), append)
+}
+
+/// `folds`: passages in vain before it is alone, and one more: it folds before it closes the gate.
+fn is_alone_after(folds: usize, quicker: usize, other_bytes: usize) {
+    let contended = Arc::new(Contended {
+        quicker,
+        ..Contended::default()
+    });
+    let log = Arc::new(NoLog::new(Timestamp::ZERO));
+    let (db, append) = store_with(log, Arc::clone(&contended) as _);
+    *contended.db.lock() = Some(Arc::clone(&db));
+
+    let mut txn = begin(&db);
+    txn.merge(TABLE, b"k", append, MINE).unwrap();
+    txn.merge(TABLE, b"quiet", append, b"what nobody else merges")
+        .unwrap();
+    txn.put(TABLE, b"other", &vec![0; other_bytes], &[])
+        .unwrap();
+    let mine = commit(txn).unwrap();
+    *contended.db.lock() = None;
+    let late = contended.late.lock().take().unwrap().join().unwrap();
+    let snapshot = snapshot(&db);
+    let value = read(snapshot.reader(), b"k").unwrap();
+    let value = String::from_utf8(value).unwrap();
+    let before = "+".repeat(quicker);
+    match quicker == folds {
+        // All were quicker as long as the gate was open, and then none.
+        true => {
+            assert!(late > mine);
+            assert_eq!(value, format!("{before}mine+"));
+        }
+        false => assert_eq!(value, format!("{before}+mine")),
+    }
+    let quiet = read(snapshot.reader(), b"quiet").unwrap();
+    assert_eq!(quiet, b"what nobody else merges");
+}
 
 #[test]
 fn who_is_always_overtaken_commits_alone() {
-    for quicker in [0, 1, FOLDS - 1, FOLDS] {
-        let contended = Arc::new(Contended {
-            quicker,
-            ..Contended::default()
-        });
-        let mut operators = Operators::default();
-        let operator: Arc<dyn MergeOperator> = Arc::clone(&contended) as _;
-        operators.add("append", operator);
-        let append = operators.find("append").unwrap();
-        let log = Arc::new(NoLog::new(Timestamp::ZERO));
-        let (columns, base) = (Columns::default(), Base::default());
-        let options = StoreOptions {
-            generation_bytes: 1 << 20,
-            ..StoreOptions::default()
-        };
-        let db = Store::new(log, columns, base, Timestamp::ZERO, options).unwrap();
-        let db: Db = Arc::new(db.with_operators(operators));
-        *contended.db.lock() = Some(Arc::clone(&db));
-
-        let mut txn = begin(&db);
-        txn.merge(TABLE, b"k", append, MINE).unwrap();
-        txn.merge(TABLE, b"quiet", append, b"what nobody else merges")
-            .unwrap();
-        let mine = commit(txn).unwrap();
-        *contended.db.lock() = None;
-        let late = contended.late.lock().take().unwrap().join().unwrap();
-        let snapshot = snapshot(&db);
-        let value = read(snapshot.reader(), b"k").unwrap();
-        let value = String::from_utf8(value).unwrap();
-        let before = "+".repeat(quicker);
-        match quicker == FOLDS {
-            // All were quicker as long as the gate was open, and then none.
-            true => {
-                assert!(late > mine);
-                assert_eq!(value, format!("{before}mine+"));
-            }
-            false => assert_eq!(value, format!("{before}+mine")),
-        }
-        let quiet = read(snapshot.reader(), b"quiet").unwrap();
-        assert_eq!(quiet, b"what nobody else merges");
+    for quicker in [0, 1, 16, 17] {
+        is_alone_after(17, quicker, 10);
     }
+}
+
+/// What was installed in vain stays in the generation.
+#[test]
+fn who_merges_and_writes_much_is_alone_after_the_first_time() {
+    for quicker in [0, 1, 2] {
+        is_alone_after(2, quicker, 70_000);
+    }
+}
+
+/// Fails, or panics.
+struct Broken;
+
+impl MergeOperator for Broken {
+    fn fold(&self, _: Option<&[u8]>, operand: &[u8]) -> Result<Vec<u8>, MergeError> {
+        match operand {
+            b"panic" => panic!("the operator's own fault"),
+            b"fail" => Err("as asked".into()),
+            operand => Ok(operand.to_vec()),
+        }
+    }
+
+    fn combine(&self, _: &[u8], second: &[u8]) -> Result<Vec<u8>, MergeError> {
+        Ok(second.to_vec())
+    }
+}
+
+#[derive(Default)]
+struct Counted {
+    prepared: AtomicUsize,
+    cancelled: AtomicUsize,
+}
+
+impl Hook for Counted {
+    fn prepared(&self) {
+        self.prepared.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn cancelled(&self) {
+        self.cancelled.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn an_operator_that_breaks_gives_back_what_the_log_held() {
+    let log = Arc::new(Hooked::new(Counted::default()));
+    let (db, append) = store_with(Arc::clone(&log) as _, Arc::new(Broken));
+    let count = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+    for operand in [&b"panic"[..], b"fail", b"panic"] {
+        let mut txn = begin(&db);
+        txn.put(TABLE, b"a", b"v", &[]).unwrap();
+        txn.merge(TABLE, b"k", append, operand).unwrap();
+        let committed = catch_unwind(AssertUnwindSafe(|| commit(txn)));
+        assert_eq!(committed.is_err(), operand == b"panic");
+        assert!(committed.is_err() || committed.is_ok_and(|done| done.is_err()));
+        assert_eq!(count(&log.hook.prepared), count(&log.hook.cancelled));
+    }
+    let mut txn = begin(&db);
+    txn.put(TABLE, b"a", b"v", &[]).unwrap();
+    txn.merge(TABLE, b"k", append, b"whole").unwrap();
+    commit(txn).unwrap();
+    assert_eq!(count(&log.hook.prepared), count(&log.hook.cancelled) + 1);
+    assert_eq!(read(snapshot(&db).reader(), b"k").unwrap(), b"whole");
 }
