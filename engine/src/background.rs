@@ -16,9 +16,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use vellum_base::Timestamp;
 use vellum_sync::thread::{Builder, JoinHandle};
 use vellum_sync::{Condvar, Mutex, clock};
-use vellum_txn::{CommitLog, LogError, Store, Wake};
+use vellum_txn::{LogError, Store, Wake};
 
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
@@ -102,10 +103,11 @@ impl Merger {
         self.store.backlog().limit_to(SEALED_MAX, capacity);
         let ending = Arc::clone(&due);
         let merger = Builder::new().name("vellum-merger").spawn(move || {
-            self.merge_always(&due);
-            due.end();
-            // Its panic has been told.
-            let _ = checkpoints.join();
+            let other = Other {
+                due: &due,
+                thread: Some(checkpoints),
+            };
+            self.merge_always(other.due);
         });
         merger.map_err(|error| {
             ending.end();
@@ -148,11 +150,11 @@ impl Merger {
 
     fn checkpoint_always(&self, due: &Due) {
         let _ended = Ended(&self.store);
-        let (mut wait, mut position) = (CHECKPOINT_EVERY, self.log.position());
+        let (mut wait, mut idle_at) = (CHECKPOINT_EVERY, self.store.visible());
         while let Some(is_due) = due.wait(self.checkpoint_bytes, wait) {
             wait = CHECKPOINT_EVERY;
-            let begun = self.log.position();
-            if !is_due && begun == position && due.failed().is_none() {
+            let begun = self.store.visible();
+            if !is_due && begun == idle_at && due.failed().is_none() {
                 continue;
             }
             let merged = std::mem::take(&mut due.state.lock().merged);
@@ -162,8 +164,8 @@ impl Merger {
             };
             let mut state = due.state.lock();
             match made {
-                Ok(()) => {
-                    position = begun;
+                Ok(noted) => {
+                    idle_at = idle_after(begun, noted);
                     if state.failed.take().is_some() {
                         self.store.backlog().recover();
                     }
@@ -181,10 +183,30 @@ impl Merger {
     }
 }
 
+/// What is visible for as long as nothing is committed that the checkpoint lacks: its note, if nothing came
+/// between that and its beginning.
+fn idle_after(begun: Timestamp, noted: Option<Timestamp>) -> Timestamp {
+    noted.filter(|at| *at == begun.next()).unwrap_or(begun)
+}
+
 fn log_error(error: Error) -> LogError {
     match error {
         Error::DiskFull(what) => LogError::DiskFull(what),
         error => LogError::Poisoned(error.to_string()),
+    }
+}
+
+/// The other thread, for the one that ends last (rule 5), also by a panic.
+struct Other<'a> {
+    due: &'a Due,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Other<'_> {
+    fn drop(&mut self) {
+        self.due.end();
+        // Its panic has been told.
+        let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
@@ -198,5 +220,37 @@ impl Drop for Ended<'_> {
             self.0.backlog().fail(LogError::Poisoned(what));
         }
         self.0.backlog().end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Durability, Options};
+
+    #[test]
+    fn a_checkpoint_of_an_idle_database_is_not_made_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = Options::new().background(false);
+        let db = options.open(directory.path().join("db")).unwrap();
+        let table = db.table("t").unwrap();
+        let merger = &db.shared().merger;
+        let commit = || {
+            let mut txn = db.begin().unwrap();
+            txn.insert(&table, "k", "v").unwrap();
+            txn.commit_with(Durability::Buffered).unwrap().timestamp()
+        };
+        let first = commit();
+        let begun = merger.store.visible();
+        assert_eq!(begun, first);
+        let noted = merger.checkpoint().unwrap();
+        assert!(noted.is_some_and(|at| at > begun));
+        assert_eq!(idle_after(begun, noted), merger.store.visible());
+        assert_eq!(merger.write().unwrap(), None);
+        // Once more where something came after it was begun.
+        let begun = merger.store.visible();
+        commit();
+        let noted = merger.checkpoint().unwrap();
+        assert!(idle_after(begun, noted) < merger.store.visible());
     }
 }

@@ -351,7 +351,7 @@ impl Database {
     /// [`Error::Poisoned`], [`Error::Corrupt`], [`Error::ReadOnly`], [`Error::Closed`].
     pub fn checkpoint(&self) -> Result<()> {
         self.shared().check_writable()?;
-        self.shared().merger.checkpoint()
+        self.shared().merger.checkpoint().map(drop)
     }
 
     /// Figures of the database, gathered without stopping anybody, so not all of one moment.

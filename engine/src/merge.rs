@@ -214,7 +214,7 @@ impl Transaction {
     ///
     /// # Errors
     /// As [`Transaction::insert`]; [`InvalidArgument::UnknownOperator`]; [`Error::Merge`]: what the
-    /// operator says, here or from the commit.
+    /// operator says, here or from the commit; [`Error::Locked`] from the commit, if another has locked the key.
     pub fn merge(
         &mut self,
         table: &Table,

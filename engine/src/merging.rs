@@ -95,18 +95,23 @@ impl Merger {
         written.map_err(Error::from_page)
     }
 
-    /// Makes a checkpoint of the present base, unless it is that of the last one (rule 4).
-    pub(crate) fn write(&self) -> Result<()> {
+    /// Makes a checkpoint of the present base, unless it is that of the last one (rule 4). Returns when that was
+    /// noted.
+    pub(crate) fn write(&self) -> Result<Option<Timestamp>> {
         let _turn = self.checkpoints.lock();
         let base = self.store.base();
         let pages = base.pages();
         let (_, durable, _, _) = pages.store().durable();
         if durable == base.state().epoch() || self.log.wal().is_none() {
-            return Ok(());
+            return Ok(None);
         }
         self.log.sync().map_err(Error::from_log)?;
         let position = base.position();
-        let mut note = |sequence| self.note(sequence).map_err(|error| error.to_string());
+        let mut noted = None;
+        let mut note = |sequence| {
+            noted = Some(self.note(sequence).map_err(|error| error.to_string())?);
+            Ok(())
+        };
         pages
             .checkpoint(
                 base.state().alive(),
@@ -119,11 +124,11 @@ impl Merger {
             .truncate_before(position.lsn)
             .map_err(Error::from_log)?;
         pages.collect().map_err(Error::from_page)?;
-        Ok(())
+        Ok(noted)
     }
 
     /// Tells the log, durably, that a checkpoint stands.
-    fn note(&self, sequence: u64) -> Result<()> {
+    fn note(&self, sequence: u64) -> Result<Timestamp> {
         let change = Change::Checkpoint { sequence };
         let settled = self.store.settled();
         let noted = self
@@ -133,7 +138,7 @@ impl Merger {
                 schema.apply(change.clone(), at, settled, |_, _| Ok(()))
             });
         match noted {
-            Ok(_) => Ok(()),
+            Ok(at) => Ok(at),
             Err(SchemaError::Commit(vellum_txn::CommitError::Log(error))) => {
                 Err(Error::from_log(error))
             }
@@ -144,7 +149,7 @@ impl Merger {
     }
 
     /// Merges all that was committed so far, and makes a checkpoint of it.
-    pub(crate) fn checkpoint(&self) -> Result<()> {
+    pub(crate) fn checkpoint(&self) -> Result<Option<Timestamp>> {
         self.merge_all()?;
         self.write()
     }

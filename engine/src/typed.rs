@@ -8,7 +8,7 @@
 //!    bytes are the beginning of another's: so tuples compare part by part, and those that begin alike are
 //!    one range of keys ([`Prefix`]).
 //! 2. **One form**: a value has one encoding, and only that is decoded. Any other bytes are an error
-//!    with the table and the key; nothing panics on them.
+//!    with the table and the key; nothing panics on them. (Postcard's forms are serde's and its own business.)
 //! 3. **No copy** where the codec can borrow: what is decoded borrows from the page, or from the
 //!    transaction, and a key up to 64 bytes takes no memory.
 //! 4. **The table remembers its types** by their codecs' names, from the first time on that it is taken as

@@ -141,7 +141,7 @@ impl Merger {
         let work = before.pages().work();
         let same = before.with_trees(before.roots().trees(), || work.publish())?;
         merging.rebase(same, 0);
-        self.write()
+        self.write().map(drop)
     }
 
     /// Waits until snapshots hold no more than so many replaced pages; false if they go on to (rule 6).

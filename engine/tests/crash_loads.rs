@@ -164,7 +164,7 @@ fn begun(options_of: SimOptions, seed: u64) -> (SimDisk, Database) {
 
 #[test]
 fn every_crash_leaves_the_whole_table_or_none() {
-    let wanted = states_wanted(900) / 6;
+    let wanted = states_wanted(1800) / 6;
     let recorded = SimOptions {
         record: true,
         ..SimOptions::default()
@@ -187,7 +187,7 @@ fn every_crash_leaves_the_whole_table_or_none() {
     violations.truncate(10);
     assert!(violations.is_empty(), "{violations:#?}");
     assert!(
-        whole > 0 && whole < states && states >= wanted.min(150),
+        whole > 0 && whole < states && states >= wanted.min(250),
         "{states} states, {whole} whole"
     );
 }

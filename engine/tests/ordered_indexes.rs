@@ -6,6 +6,7 @@ mod common;
 mod words;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::{Place, put};
 use vellum::plugin::{ExtractError, ExtractorFn};
@@ -13,6 +14,8 @@ use vellum::{
     Database, Error, InvalidArgument, Isolation, Options, Ordered, Record, Remedy, Table,
     Transaction,
 };
+use vellum_sync::atomic::{AtomicBool, Ordering};
+use vellum_sync::thread::{self, JoinHandle};
 use words::{check, keys_of, options};
 
 fn open(place: &Place) -> Database {
@@ -679,6 +682,68 @@ fn an_entry_that_the_filling_makes_beside_a_removal_is_no_leftover() {
     }));
     let txn = open.lock().take().unwrap();
     assert!(txn.commit().unwrap_err().is_retryable());
+    check(&db.begin_read().unwrap(), &items, "i", "afterwards");
+}
+
+/// Small records whose entries are more than open transactions may write at once.
+#[test]
+fn records_with_many_index_keys_are_filled_in_in_parts() {
+    let many = ExtractorFn::new("many", 1, |_, value, keys| {
+        for number in 0u32..600 {
+            keys.add([value, &number.to_be_bytes()[..]].concat());
+        }
+        Ok(())
+    });
+    let options = Options::new().memory_budget(8 << 20).key_extractor(many);
+    let db = options.in_memory().unwrap();
+    let items = db.table("items").unwrap();
+    for number in 0..100 {
+        put(
+            &db,
+            &items,
+            &format!("{number:03}"),
+            &format!("{number:03}"),
+        );
+    }
+    db.create_ordered_index(&items, "many", Ordered::new("many"))
+        .unwrap();
+    let read = db.begin_read().unwrap();
+    let entries = read.range_by_index::<&str>(&items, "many", ..).unwrap();
+    assert_eq!(entries.count(), 60_000);
+}
+
+/// Who has lost often locks its entries too, and holds them while it works.
+#[test]
+fn an_entry_that_is_locked_beside_the_filling_is_waited_for() {
+    let writer: Arc<vellum_sync::Mutex<Option<JoinHandle<()>>>> = Arc::default();
+    let kept = writer.clone();
+    let (db, items) = make_and_meanwhile(Box::new(move |db, items| {
+        let locked = Arc::new(AtomicBool::new(false));
+        let (tell, db, items) = (locked.clone(), db.clone(), items.clone());
+        let writing = thread::spawn(move || {
+            let mut attempts = 0;
+            let written = db.transact(|txn| {
+                attempts += 1;
+                txn.insert(&items, "1", "x")?;
+                txn.insert(&items, "hot", "lost")?;
+                if attempts <= 8 {
+                    let mut quicker = db.begin()?;
+                    quicker.insert(&items, "hot", attempts.to_string())?;
+                    return quicker.commit().map(drop);
+                }
+                tell.store(true, Ordering::Release);
+                thread::sleep(Duration::from_millis(50));
+                Ok(())
+            });
+            written.unwrap();
+        });
+        while !locked.load(Ordering::Acquire) {
+            thread::sleep(Duration::from_millis(1));
+        }
+        *kept.lock() = Some(writing);
+    }));
+    writer.lock().take().unwrap().join().unwrap();
+    assert!(db.stats().unwrap().locks.refusals > 0);
     check(&db.begin_read().unwrap(), &items, "i", "afterwards");
 }
 

@@ -16,6 +16,7 @@
 
 use std::ops::Bound;
 use std::sync::Arc;
+use std::time::Duration;
 
 use vellum_base::{TableId, Timestamp};
 use vellum_sync::thread;
@@ -38,8 +39,10 @@ use crate::transaction::Inner;
 
 /// Records that are filled in at once, at most; one at least.
 const FILLED_RECORDS: usize = 256;
-/// And bytes of them.
+/// And bytes of them, and of their entries.
 const FILLED_BYTES: usize = 1 << 20;
+/// Until an entry is asked for again that somebody has locked.
+const LOCKED_PAUSE: Duration = Duration::from_millis(1);
 
 impl Database {
     /// Makes an ordered index of this name with the records that stand: for each of them, the index keys
@@ -232,6 +235,10 @@ impl Making<'_> {
                     thread::yield_now();
                     continue;
                 }
+                Err(CommitError::Locked { .. }) => {
+                    thread::sleep(LOCKED_PAUSE);
+                    continue;
+                }
                 Err(error) => return Err(Error::from_commit(error, self.handle)),
             }
             match last {
@@ -245,6 +252,7 @@ impl Making<'_> {
     /// no more.
     fn fill_some(&self, inner: &mut Inner, from: Bound<&[u8]>) -> Result<Option<Vec<u8>>> {
         let (mut standing, mut bytes, mut last) = (Vec::new(), 0, None);
+        let mut filled = None;
         {
             let reading = Reading::of_transaction(inner);
             let bounds = Bounds {
@@ -265,8 +273,12 @@ impl Making<'_> {
             }
         }
         for (key, value) in standing {
+            if inner.write_bytes() > FILLED_BYTES {
+                return Ok(filled);
+            }
             inner.mark_read(self.of, &key);
             self.fill_one(inner, &key, &value)?;
+            filled = Some(key);
         }
         Ok(last)
     }

@@ -53,8 +53,8 @@ impl Keys {
 
 impl Transaction {
     /// Removes all records with keys in `range` that this transaction sees, own writes included, and
-    /// returns how many these were. Their values are not read, whatever their size; each key takes a
-    /// place in the transaction's writes.
+    /// returns how many these were. Their values are not read, whatever their size, unless the table has an
+    /// ordered index, whose entries have to go with them; each key takes a place in the transaction's writes.
     ///
     /// In [`crate::Isolation::Serializable`] the range counts as read: a record that another transaction
     /// inserts there meanwhile makes the commit fail. In snapshot isolation such a record stays, since

@@ -126,7 +126,7 @@ impl EncodeBuffer {
     ///
     /// # Errors
     /// A value that the encoding does not have.
-    pub fn of<'a, C: Codec>(value: impl Borrow<C::Arg<'a>>) -> Result<Self, CodecError> {
+    pub fn of<'a, C: KeyCodec>(value: impl Borrow<C::Arg<'a>>) -> Result<Self, CodecError> {
         let (mut bytes, mut buffer) = (Self::new(), Self::new());
         bytes.put(C::encode(value.borrow(), &mut buffer)?);
         Ok(bytes)

@@ -13,6 +13,10 @@ use super::codec::{Codec, CodecError, EncodeBuffer};
 /// Fields are told by their order alone, so a changed struct is another encoding: put what is to change
 /// into an enum with a variant for each shape. The codec's name does not tell the struct.
 ///
+/// What was written through a typed table is decoded as it was. Of other bytes postcard takes some that it never
+/// writes (integers that are longer than they need be), and a type that contains itself, or many values of no
+/// size, is decoded as deep and as often as they say: keep such types from tables that others fill with raw bytes.
+///
 /// ```
 /// use serde::{Deserialize, Serialize};
 /// use vellum::{Database, Postcard};
