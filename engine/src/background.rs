@@ -192,6 +192,7 @@ fn idle_after(begun: Timestamp, noted: Option<Timestamp>) -> Timestamp {
 fn log_error(error: Error) -> LogError {
     match error {
         Error::DiskFull(what) => LogError::DiskFull(what),
+        Error::OutOfMemory(what) => LogError::OutOfMemory(what),
         error => LogError::Poisoned(error.to_string()),
     }
 }
@@ -227,6 +228,21 @@ impl Drop for Ended<'_> {
 mod tests {
     use super::*;
     use crate::{Durability, Options};
+
+    #[test]
+    fn who_waits_is_told_what_to_do() {
+        for error in [
+            Error::DiskFull("pages".to_owned()),
+            Error::OutOfMemory("no frame".to_owned()),
+        ] {
+            let (kind, remedy) = (std::mem::discriminant(&error), error.remedy());
+            let told = Error::from_log(log_error(error));
+            assert_eq!(
+                (std::mem::discriminant(&told), told.remedy()),
+                (kind, remedy)
+            );
+        }
+    }
 
     #[test]
     fn a_checkpoint_of_an_idle_database_is_not_made_again() {

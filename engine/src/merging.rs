@@ -19,15 +19,20 @@
 //!    does all of it.
 //! 7. Several threads share the merging of a batch, by key range, where it is large enough
 //!    ([`Work::merge`]). What comes out does not depend on how many they are.
+//! 8. A checkpoint has room in the log for its note before it is begun: without that it would stand, unknown to
+//!    the log, and no other could be made.
+//! 9. What cannot be read cannot be given back, and is given up all the same: its places stay taken, and no page
+//!    names them (`verify` counts them). So who removes what is damaged gets rid of it.
 
 use std::sync::Arc;
 
 use vellum_base::{Lsn, TableId, Timestamp};
+use vellum_pages::PageError;
 use vellum_pages::base::{TREE_PAGE, Work};
 use vellum_pages::state::State;
 use vellum_pages::tree::node::{Body, Update, must_be_large};
 use vellum_pages::tree::{Root, Tree};
-use vellum_txn::{CommitLog, Durability, SchemaError, Sealed, Store, Version};
+use vellum_txn::{CommitLog, Durability, PreparedChange, SchemaError, Sealed, Store, Version};
 
 use crate::background::Turn;
 use crate::catalog::Catalog;
@@ -101,15 +106,22 @@ impl Merger {
         let _turn = self.checkpoints.lock();
         let base = self.store.base();
         let pages = base.pages();
-        let (_, durable, _, _) = pages.store().durable();
+        let (last, durable, _, _) = pages.store().durable();
         if durable == base.state().epoch() || self.log.wal().is_none() {
             return Ok(None);
         }
         self.log.sync().map_err(Error::from_log)?;
+        // Rule 8.
+        let change = Change::Checkpoint { sequence: last + 1 };
+        let prepared = self.store.prepare_change(&change.encode());
+        let mut prepared = Some(prepared.map_err(Error::from_log)?);
         let position = base.position();
         let mut noted = None;
         let mut note = |sequence| {
-            noted = Some(self.note(sequence).map_err(|error| error.to_string())?);
+            let prepared = prepared.take().filter(|_| sequence == last + 1);
+            let prepared = prepared.ok_or("a checkpoint was made out of turn")?;
+            let at = self.note(&change, prepared);
+            noted = Some(at.map_err(|error| error.to_string())?);
             Ok(())
         };
         pages
@@ -128,12 +140,11 @@ impl Merger {
     }
 
     /// Tells the log, durably, that a checkpoint stands.
-    fn note(&self, sequence: u64) -> Result<Timestamp> {
-        let change = Change::Checkpoint { sequence };
+    fn note(&self, change: &Change, prepared: PreparedChange<'_>) -> Result<Timestamp> {
         let settled = self.store.settled();
         let noted = self
             .store
-            .change_schema(&change.encode(), Durability::Sync, |reader, at| {
+            .commit_change(prepared, Durability::Sync, |reader, at| {
                 let schema = reader.schema();
                 schema.apply(change.clone(), at, settled, |_, _| Ok(()))
             });
@@ -254,8 +265,11 @@ fn merge_some(tree: &Tree, root: &Root, updates: &[Update<'_>], work: &Work<'_>)
     let merged = work.merge(tree, root, updates);
     let (root, merged) = merged.map_err(Error::from_page)?;
     for large in &merged.dropped {
-        let dropped = work.drop_large(tree.id(), large);
-        dropped.map_err(Error::from_page)?;
+        match work.drop_large(tree.id(), large) {
+            // Rule 9.
+            Err(PageError::Corrupt(_) | PageError::Read { .. }) => {}
+            dropped => dropped.map_err(Error::from_page)?,
+        }
     }
     Ok(root)
 }

@@ -10,17 +10,33 @@ use vellum::{Database, Durability, Error, Options, Table};
 use vellum_disk::{Disk, DiskTraits, File, Lock, LockMode, Mapped, MemoryDisk, OpenMode, ReadAt};
 use vellum_sync::atomic::{AtomicBool, Ordering};
 
-/// A disk that is full for who makes checkpoints, and for nobody else.
+/// A disk that is full for some, and not for others.
 #[derive(Default)]
-struct FullForCheckpoints {
+struct FullDisk {
     disk: MemoryDisk,
-    full: Arc<AtomicBool>,
+    full: Arc<FullFor>,
 }
 
-impl Disk for FullForCheckpoints {
+#[derive(Default)]
+struct FullFor {
+    checkpoints: AtomicBool,
+    /// No segment of the log can be made.
+    log: AtomicBool,
+}
+
+fn check(full: bool) -> io::Result<()> {
+    match full {
+        true => Err(io::ErrorKind::StorageFull.into()),
+        false => Ok(()),
+    }
+}
+
+impl Disk for FullDisk {
     fn open(&self, name: &str, mode: OpenMode) -> io::Result<Arc<dyn File>> {
+        let is_segment = mode != OpenMode::Read && name.starts_with("wal");
+        check(is_segment && self.full.log.load(Ordering::Acquire))?;
         let (file, full) = (self.disk.open(name, mode)?, Arc::clone(&self.full));
-        Ok(Arc::new(Full { file, full }))
+        Ok(Arc::new(FullFile { file, full }))
     }
     fn map(&self, name: &str, len: u64) -> io::Result<Arc<dyn Mapped>> {
         self.disk.map(name, len)
@@ -45,22 +61,19 @@ impl Disk for FullForCheckpoints {
     }
 }
 
-struct Full {
+struct FullFile {
     file: Arc<dyn File>,
-    full: Arc<AtomicBool>,
+    full: Arc<FullFor>,
 }
 
-impl Full {
+impl FullFile {
     fn check(&self) -> io::Result<()> {
         let is_checkpoint = std::thread::current().name() == Some("vellum-checkpoint");
-        match is_checkpoint && self.full.load(Ordering::Acquire) {
-            true => Err(io::ErrorKind::StorageFull.into()),
-            false => Ok(()),
-        }
+        check(is_checkpoint && self.full.checkpoints.load(Ordering::Acquire))
     }
 }
 
-impl File for Full {
+impl File for FullFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         self.file.read_at(buf, offset)
     }
@@ -107,17 +120,17 @@ const COMMITS: u64 = 200_000;
 
 #[test]
 fn a_checkpoint_that_fails_is_told_to_those_who_wait_and_made_when_it_can_be() {
-    let disk = FullForCheckpoints::default();
+    let disk = FullDisk::default();
     let full = Arc::clone(&disk.full);
     let options = Options::new().memory_budget(8 << 20);
     let db = options.open_on(Arc::new(disk)).unwrap();
     let table = db.table("t").unwrap();
-    full.store(true, Ordering::Release);
+    full.checkpoints.store(true, Ordering::Release);
     let before = checkpoints(&db);
     let told = (0..COMMITS).find_map(|number| write(&db, &table, number).err());
     assert!(matches!(told, Some(Error::DiskFull(_))), "{told:?}");
     assert_eq!(checkpoints(&db), before);
-    full.store(false, Ordering::Release);
+    full.checkpoints.store(false, Ordering::Release);
     // It is made although nobody commits: what failed is tried again.
     let is_made = |_: &u32| {
         vellum_sync::thread::sleep(Duration::from_millis(10));
@@ -128,4 +141,31 @@ fn a_checkpoint_that_fails_is_told_to_those_who_wait_and_made_when_it_can_be() {
     numbers
         .try_for_each(|number| write(&db, &table, number))
         .unwrap();
+}
+
+#[test]
+fn a_checkpoint_without_room_for_its_note_is_not_begun() {
+    let disk = FullDisk::default();
+    let full = Arc::clone(&disk.full);
+    let options = Options::new().background(false).log_segment_bytes(64 << 10);
+    let db = options.open_on(Arc::new(disk)).unwrap();
+    let table = db.table("t").unwrap();
+    // Less than the note of a checkpoint.
+    let write = |_| {
+        let mut txn = db.begin()?;
+        txn.remove(&table, "k")?;
+        txn.commit_with(Durability::Buffered).map(drop)
+    };
+    full.log.store(true, Ordering::Release);
+    let told = (0..COMMITS).find_map(|number| write(number).err());
+    assert!(matches!(told, Some(Error::DiskFull(_))), "{told:?}");
+    for _ in 0..2 {
+        let refused = db.checkpoint();
+        assert!(matches!(refused, Err(Error::DiskFull(_))), "{refused:?}");
+    }
+    full.log.store(false, Ordering::Release);
+    let before = checkpoints(&db);
+    db.checkpoint().unwrap();
+    assert_eq!(checkpoints(&db), before + 1);
+    write(0).unwrap();
 }

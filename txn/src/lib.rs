@@ -63,7 +63,7 @@ pub use schema::Schema;
 pub use slots::Slots;
 pub use snapshot::{Lookup, Reader, Snapshot, Version};
 pub use stamp::Stamp;
-pub use store::{OnSchema, Owner, Replay, Store, StoreOptions, StoreStats};
+pub use store::{OnSchema, Owner, PreparedChange, Replay, Store, StoreOptions, StoreStats};
 pub use transaction::{Found, Isolation, Transaction};
 pub use validation::ReadKind;
 pub use vectors::{VectorList, encode_vectors, vectors_len};

@@ -24,7 +24,7 @@ use crate::error::{CommitError, SchemaError};
 use crate::gate::Gate;
 use crate::generation::{Generation, GenerationOptions};
 use crate::locks::Locks;
-use crate::log::{Appended, Claimed, CommitLog, Durability, Prepared, Sequenced};
+use crate::log::{Appended, Claimed, CommitLog, Durability, LogError, Prepared, Sequenced};
 use crate::merge::Operators;
 use crate::merging::Merging;
 use crate::recent::Recent;
@@ -118,6 +118,12 @@ pub struct Store<S: Schema> {
     locks: vellum_sync::Arc<Locks>,
     log: Arc<dyn CommitLog>,
     options: StoreOptions,
+}
+
+/// A change of the schema that has room in the log. Gives that back when it is dropped.
+pub struct PreparedChange<'a> {
+    payload: Payload,
+    claimed: Claimed<'a>,
 }
 
 impl<S: Schema> Store<S> {
@@ -334,12 +340,33 @@ impl<S: Schema> Store<S> {
         durability: Durability,
         make: impl FnOnce(Reader<'_, S>, Timestamp) -> Result<S, E>,
     ) -> Result<Timestamp, SchemaError<E>> {
-        let log_error = |error| SchemaError::Commit(CommitError::Log(error));
+        let prepared = self.prepare_change(change);
+        let prepared = prepared.map_err(|error| SchemaError::Commit(CommitError::Log(error)))?;
+        self.commit_change(prepared, durability, make)
+    }
+
+    /// Takes room in the log for a change of the schema.
+    ///
+    /// # Errors
+    /// Any [`LogError`].
+    pub fn prepare_change(&self, change: &[u8]) -> Result<PreparedChange<'_>, LogError> {
         let mut payload = Payload::default();
         payload.schema(change);
-        let claimed = payload
-            .with_pieces(|pieces| Claimed::prepare(&*self.log, pieces))
-            .map_err(log_error)?;
+        let claimed = payload.with_pieces(|pieces| Claimed::prepare(&*self.log, pieces))?;
+        Ok(PreparedChange { payload, claimed })
+    }
+
+    /// [`Store::change_schema`], with room that was taken before.
+    ///
+    /// # Errors
+    /// As that.
+    pub fn commit_change<E>(
+        &self,
+        change: PreparedChange<'_>,
+        durability: Durability,
+        make: impl FnOnce(Reader<'_, S>, Timestamp) -> Result<S, E>,
+    ) -> Result<Timestamp, SchemaError<E>> {
+        let PreparedChange { payload, claimed } = change;
         let closed = self.gate.close(self.registry.slots());
         let last = self.visible();
         let made = self
@@ -365,7 +392,8 @@ impl<S: Schema> Store<S> {
         drop(closed);
         self.registry.collect();
         let at = appended.map_err(SchemaError::Commit)?;
-        self.log.wait_settled(at).map_err(log_error)?;
+        let settled = self.log.wait_settled(at);
+        settled.map_err(|error| SchemaError::Commit(CommitError::Log(error)))?;
         Ok(at)
     }
 
