@@ -89,6 +89,77 @@ fn every_damaged_place_is_reported_with_what_it_loses() {
     assert_eq!(db.verify().unwrap().damage, report.damage);
 }
 
+/// Flips a bit of the only place where these bytes are, and the same of others like them.
+fn damage(place: &Place, bytes_of: &[&[u8]]) {
+    let file = place.path().join("pages");
+    let mut bytes = fs::read(&file).unwrap();
+    for text in bytes_of {
+        let at = bytes.windows(text.len()).position(|found| found == *text);
+        bytes[at.unwrap()] ^= 1;
+    }
+    fs::write(&file, bytes).unwrap();
+}
+
+/// What it says of lost space apart.
+fn is_whole(report: &VerifyReport) -> bool {
+    let mut damage = report.damage.iter();
+    damage.all(|damage| damage.what.contains("lost space"))
+}
+
+/// Values of a page each, and a leaf.
+#[test]
+fn what_is_damaged_can_be_removed() {
+    let place = Place::new();
+    let db = place.open();
+    fill(&db, "leaf", 0..3000);
+    fill(&db, "values", 0..10);
+    let values = db.table("values").unwrap();
+    let mut txn = db.begin().unwrap();
+    txn.insert(&values, "one page", vec![2; 9000]).unwrap();
+    txn.insert(&values, "another", vec![3; 9000]).unwrap();
+    txn.commit().unwrap();
+    db.checkpoint().unwrap();
+    db.close().unwrap();
+    damage(&place, &[&[7; 100], &[2; 4096], &[3; 4096]]);
+    let db = place.open();
+    assert!(!is_whole(&db.verify().unwrap()));
+    let (leaf, values) = (db.table("leaf").unwrap(), db.table("values").unwrap());
+    for key in ["one page", "another"] {
+        let unreadable = db.begin_read().unwrap().get(&values, key).map(drop);
+        assert!(
+            matches!(unreadable, Err(Error::Corrupt(_))),
+            "{unreadable:?}"
+        );
+    }
+    db.transact(|txn| txn.remove(&values, "one page")).unwrap();
+    db.transact(|txn| txn.insert(&values, "another", "whole"))
+        .unwrap();
+    db.checkpoint().unwrap();
+    let read = db.begin_read().unwrap();
+    assert!(matches!(
+        read.iter(&leaf).unwrap().find_map(Result::err),
+        Some(Error::Corrupt(_))
+    ));
+    drop(read);
+    db.drop_table(&leaf).unwrap();
+    for _ in 0..2 {
+        db.checkpoint().unwrap();
+    }
+    let report = db.verify().unwrap();
+    assert!(is_whole(&report) && !report.is_clean(), "{report:?}");
+    fill(&db, "leaf", 0..3000);
+    db.close().unwrap();
+    let db = place.open();
+    assert!(is_whole(&db.verify().unwrap()));
+    let read = db.begin_read().unwrap();
+    let (leaf, values) = (db.table("leaf").unwrap(), db.table("values").unwrap());
+    assert_eq!(read.iter(&leaf).unwrap().map(Result::unwrap).count(), 3001);
+    assert_eq!(
+        read.get(&values, "another").unwrap().unwrap(),
+        &b"whole"[..]
+    );
+}
+
 #[test]
 fn beside_writers_merges_and_checkpoints_nothing_is_mistaken_for_damage() {
     let place = Place::new();

@@ -2,6 +2,7 @@
 //!
 //! 1. Pages are read as by a scan, and the way down is held, so it gets on in a small pool.
 //! 2. Each page must be of the tree, of the kind and the level that its parent says.
+//! 3. What is damaged or cannot be read is left out, with all that it leads to.
 
 use vellum_base::Corruption;
 
@@ -16,14 +17,14 @@ use crate::{Epoch, PageError};
 type Each<'e> = &'e mut dyn FnMut(PageRef, Epoch);
 
 impl Base {
-    /// Tells of every page of a state of a tree, and of its large values.
+    /// Tells of every page of a state of a tree, and of its large values (rule 3).
     ///
     /// # Errors
-    /// The first page that is damaged or cannot be read.
+    /// [`PageError::NoFrame`].
     pub(super) fn walk(&self, tree: &Tree, root: &Root, each: Each<'_>) -> Result<(), PageError> {
         match root.top {
             None => Ok(()),
-            Some((at, level)) => self.walk_page(tree.id(), at, level, each),
+            Some((at, level)) => left_out(self.walk_page(tree.id(), at, level, each)),
         }
     }
 
@@ -48,8 +49,10 @@ impl Base {
             let leaf = LeafView::new(&page).map_err(wrong)?;
             for index in 0..leaf.len() {
                 if let Body::Large(large) = leaf.record(index).map_err(wrong)?.body {
-                    let pages = self.large_pages(&large)?;
-                    pages.all().for_each(|at| each(at, pages.of.1));
+                    let told = self
+                        .large_pages(&large)
+                        .map(|pages| pages.all().for_each(|at| each(at, pages.of.1)));
+                    left_out(told)?;
                 }
             }
         } else {
@@ -59,11 +62,19 @@ impl Base {
             }
             for index in 0..inner.len() {
                 let child = inner.child(index).map_err(wrong)?;
-                self.walk_page(tree, child, level - 1, each)?;
+                left_out(self.walk_page(tree, child, level - 1, each))?;
             }
         }
         each(at, header.epoch);
         Ok(())
+    }
+}
+
+/// Rule 3.
+fn left_out(told: Result<(), PageError>) -> Result<(), PageError> {
+    match told {
+        Err(PageError::Corrupt(_) | PageError::Read { .. }) => Ok(()),
+        told => told,
     }
 }
 

@@ -116,10 +116,11 @@ impl Work<'_> {
         Ok(alive)
     }
 
-    /// Every page and every large value of a state of a tree is no part of this epoch.
+    /// Every page and every large value of a state of a tree is no part of this epoch. Places that only damaged
+    /// pages name stay taken.
     ///
     /// # Errors
-    /// If a page cannot be read, or is damaged; nothing is replaced then.
+    /// [`PageError::NoFrame`]; nothing is replaced then.
     pub fn drop_tree(&self, tree: &Tree, root: &Root) -> Result<(), PageError> {
         let mut gone = Vec::new();
         self.base
