@@ -21,8 +21,9 @@
 //!    ([`Work::merge`]). What comes out does not depend on how many they are.
 //! 8. A checkpoint has room in the log for its note before it is begun: without that it would stand, unknown to
 //!    the log, and no other could be made.
-//! 9. What cannot be read cannot be given back, and is given up all the same: its places stay taken, and no page
-//!    names them (`verify` counts them). So who removes what is damaged gets rid of it.
+//! 9. What is damaged does not tell its places, and is given up all the same: they stay taken, and no page names
+//!    them (`verify` counts them). So who removes what is damaged gets rid of it. A failed read is an error
+//!    as any other: it may succeed the next time.
 
 use std::sync::Arc;
 
@@ -267,7 +268,7 @@ fn merge_some(tree: &Tree, root: &Root, updates: &[Update<'_>], work: &Work<'_>)
     for large in &merged.dropped {
         match work.drop_large(tree.id(), large) {
             // Rule 9.
-            Err(PageError::Corrupt(_) | PageError::Read { .. }) => {}
+            Err(PageError::Corrupt(_)) => {}
             dropped => dropped.map_err(Error::from_page)?,
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! 1. Pages are read as by a scan, and the way down is held, so it gets on in a small pool.
 //! 2. Each page must be of the tree, of the kind and the level that its parent says.
-//! 3. What is damaged or cannot be read is left out, with all that it leads to.
+//! 3. What is damaged is left out, with all that it leads to.
 
 use vellum_base::Corruption;
 
@@ -20,7 +20,7 @@ impl Base {
     /// Tells of every page of a state of a tree, and of its large values (rule 3).
     ///
     /// # Errors
-    /// [`PageError::NoFrame`].
+    /// [`PageError::Read`], [`PageError::NoFrame`].
     pub(super) fn walk(&self, tree: &Tree, root: &Root, each: Each<'_>) -> Result<(), PageError> {
         match root.top {
             None => Ok(()),
@@ -73,7 +73,7 @@ impl Base {
 /// Rule 3.
 fn left_out(told: Result<(), PageError>) -> Result<(), PageError> {
     match told {
-        Err(PageError::Corrupt(_) | PageError::Read { .. }) => Ok(()),
+        Err(PageError::Corrupt(_)) => Ok(()),
         told => told,
     }
 }

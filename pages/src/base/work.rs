@@ -120,7 +120,7 @@ impl Work<'_> {
     /// pages name stay taken.
     ///
     /// # Errors
-    /// [`PageError::NoFrame`]; nothing is replaced then.
+    /// [`PageError::Read`], [`PageError::NoFrame`]; nothing is replaced then.
     pub fn drop_tree(&self, tree: &Tree, root: &Root) -> Result<(), PageError> {
         let mut gone = Vec::new();
         self.base
