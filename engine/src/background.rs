@@ -103,11 +103,11 @@ impl Merger {
         self.store.backlog().limit_to(SEALED_MAX, capacity);
         let ending = Arc::clone(&due);
         let merger = Builder::new().name("vellum-merger").spawn(move || {
-            let other = Other {
+            let checkpoints = Checkpoints {
                 due: &due,
                 thread: Some(checkpoints),
             };
-            self.merge_always(other.due);
+            self.merge_always(checkpoints.due);
         });
         merger.map_err(|error| {
             ending.end();
@@ -197,13 +197,13 @@ fn log_error(error: Error) -> LogError {
     }
 }
 
-/// The other thread, for the one that ends last (rule 5), also by a panic.
-struct Other<'a> {
+/// The thread that makes checkpoints, for the merger, who ends it and waits for its end, also by a panic (rule 5).
+struct Checkpoints<'a> {
     due: &'a Due,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Drop for Other<'_> {
+impl Drop for Checkpoints<'_> {
     fn drop(&mut self) {
         self.due.end();
         // Its panic has been told.

@@ -10,7 +10,7 @@ use vellum::{Database, Durability, Error, Options, Table};
 use vellum_disk::{Disk, DiskTraits, File, Lock, LockMode, Mapped, MemoryDisk, OpenMode, ReadAt};
 use vellum_sync::atomic::{AtomicBool, Ordering};
 
-/// A disk that is full for some, and not for others.
+/// A disk that is full for some, and not for others, or worse.
 #[derive(Default)]
 struct FullDisk {
     disk: MemoryDisk,
@@ -22,6 +22,8 @@ struct FullFor {
     checkpoints: AtomicBool,
     /// No segment of the log can be made.
     log: AtomicBool,
+    /// Who merges panics when it writes.
+    merges: AtomicBool,
 }
 
 fn check(full: bool) -> io::Result<()> {
@@ -68,7 +70,13 @@ struct FullFile {
 
 impl FullFile {
     fn check(&self) -> io::Result<()> {
-        let is_checkpoint = std::thread::current().name() == Some("vellum-checkpoint");
+        let thread = std::thread::current();
+        let is_merge = thread.name() == Some("vellum-merger");
+        assert!(
+            !is_merge || !self.full.merges.load(Ordering::Acquire),
+            "as the test asked for"
+        );
+        let is_checkpoint = thread.name() == Some("vellum-checkpoint");
         check(is_checkpoint && self.full.checkpoints.load(Ordering::Acquire))
     }
 }
@@ -168,4 +176,20 @@ fn a_checkpoint_without_room_for_its_note_is_not_begun() {
     db.checkpoint().unwrap();
     assert_eq!(checkpoints(&db), before + 1);
     write(0).unwrap();
+}
+
+#[test]
+fn who_waits_hears_of_a_panic_and_the_database_can_be_opened_again() {
+    let disk = Arc::new(FullDisk::default());
+    let options = Options::new().memory_budget(8 << 20);
+    let db = options.open_on(Arc::clone(&disk) as _).unwrap();
+    let table = db.table("t").unwrap();
+    disk.full.merges.store(true, Ordering::Release);
+    let told = (0..COMMITS).find_map(|number| write(&db, &table, number).err());
+    assert!(matches!(told, Some(Error::Poisoned(_))), "{told:?}");
+    drop((table, db));
+    disk.full.merges.store(false, Ordering::Release);
+    let db = options.open_on(disk).unwrap();
+    let table = db.table("t").unwrap();
+    write(&db, &table, 0).unwrap();
 }

@@ -25,6 +25,17 @@ fn fill(db: &Database, name: &str, keys: std::ops::Range<u32>) {
     txn.commit().unwrap();
 }
 
+/// Flips a bit where each of these is found first in the pages.
+fn damage(place: &Place, texts: &[&[u8]]) {
+    let file = place.path().join("pages");
+    let mut bytes = fs::read(&file).unwrap();
+    for text in texts {
+        let at = bytes.windows(text.len()).position(|found| found == *text);
+        bytes[at.unwrap()] ^= 1;
+    }
+    fs::write(&file, bytes).unwrap();
+}
+
 fn records(report: &VerifyReport) -> Vec<(&str, u64, u64)> {
     let tables = report.tables.iter();
     tables
@@ -66,15 +77,8 @@ fn every_damaged_place_is_reported_with_what_it_loses() {
     fill(&db, "b", 0..3000);
     db.checkpoint().unwrap();
     db.close().unwrap();
-    let file = place.path().join("pages");
-    let mut bytes = fs::read(&file).unwrap();
-    let find = |text: &[u8]| bytes.windows(text.len()).position(|found| found == text);
     // The last leaf's records of either table are neighbours of these bytes.
-    let value = find(&[7; 100]).unwrap();
-    let large = find(&[1; 4096]).unwrap();
-    bytes[value] ^= 1;
-    bytes[large] ^= 1;
-    fs::write(&file, bytes).unwrap();
+    damage(&place, &[&[7; 100], &[1; 4096]]);
     let report = small().verify(place.path()).unwrap();
     assert_eq!(report.damage.len(), 2, "{report:?}");
     for damage in &report.damage {
@@ -87,17 +91,6 @@ fn every_damaged_place_is_reported_with_what_it_loses() {
     // It opens, and says the same.
     let db = place.open();
     assert_eq!(db.verify().unwrap().damage, report.damage);
-}
-
-/// Flips a bit of the only place where these bytes are, and the same of others like them.
-fn damage(place: &Place, bytes_of: &[&[u8]]) {
-    let file = place.path().join("pages");
-    let mut bytes = fs::read(&file).unwrap();
-    for text in bytes_of {
-        let at = bytes.windows(text.len()).position(|found| found == *text);
-        bytes[at.unwrap()] ^= 1;
-    }
-    fs::write(&file, bytes).unwrap();
 }
 
 /// What it says of lost space apart.

@@ -228,10 +228,13 @@ impl<'a, S: Schema> Commit<'a, S> {
         let view = registry.latest(self.pin);
         let generation = view.active();
         let mut rows = Vec::new();
-        let outcome = match &inside {
-            Passing::Beside(_) => self.install(view, generation, &mut rows),
-            Passing::Alone(_) => self.install_alone(view, generation, &mut rows),
+        self.scratch.installed.clear();
+        // Rule 9.
+        let folded = match &inside {
+            Passing::Beside(_) => Ok(()),
+            Passing::Alone(_) => self.fold_again(view),
         };
+        let outcome = folded.and_then(|()| self.install(view, generation, &mut rows));
         let prepared = claimed.keep();
         let cell = match outcome {
             Ok(Some(cell)) => cell,
@@ -271,18 +274,6 @@ impl<'a, S: Schema> Commit<'a, S> {
         result
     }
 
-    /// Rule 9, then as [`Commit::install`].
-    fn install_alone<'v>(
-        &mut self,
-        view: &'v View<S>,
-        generation: &Generation,
-        rows: &mut Vec<(&'v RowArray, u64)>,
-    ) -> Result<Option<Option<CellAt>>, CommitError> {
-        self.scratch.installed.clear();
-        self.fold_again(view)?;
-        self.install(view, generation, rows)
-    }
-
     /// Rules 1, 2 and 4. `None`: no room, and nothing was installed.
     fn install<'v>(
         &mut self,
@@ -290,7 +281,6 @@ impl<'a, S: Schema> Commit<'a, S> {
         generation: &Generation,
         rows: &mut Vec<(&'v RowArray, u64)>,
     ) -> Result<Option<Option<CellAt>>, CommitError> {
-        self.scratch.installed.clear();
         let with_rows = check_schema(&**view.schema(), &self.scratch.writes, self.at)?;
         check_tables(&**view.schema(), &self.read)?;
         if generation.is_overfull() {

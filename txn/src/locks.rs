@@ -32,6 +32,7 @@
 //!    got what it asked for.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Deref;
 use std::time::Duration;
 
@@ -245,18 +246,23 @@ impl LockSet {
         wanted >= Some(&mode) && self.unit.holds(resource(key)) >= Some(mode)
     }
 
-    /// Wants a key that an earlier attempt had to do with, while these are not too many; one of these also more.
+    /// Wants a key that an earlier attempt had to do with. Beyond so many keys there are no new ones; the mode
+    /// of one that is wanted rises all the same.
     pub(crate) fn learn(&mut self, key: HashedKey<'_>, mode: LatchMode) {
-        let place = (resource(key), key.key.into());
-        if self.wanted.len() < LEARNT_MAX || self.wanted.contains_key(&place) {
-            self.want(key, mode);
-        }
+        self.want_within(LEARNT_MAX, key, mode);
     }
 
     fn want(&mut self, key: HashedKey<'_>, mode: LatchMode) {
-        let wanted = self.wanted.entry((resource(key), key.key.into()));
-        let wanted = wanted.or_insert(mode);
-        *wanted = mode.max(*wanted);
+        self.want_within(usize::MAX, key, mode);
+    }
+
+    fn want_within(&mut self, most: usize, key: HashedKey<'_>, mode: LatchMode) {
+        let is_full = self.wanted.len() >= most;
+        match self.wanted.entry((resource(key), key.key.into())) {
+            Entry::Occupied(mut wanted) => *wanted.get_mut() = mode.max(*wanted.get()),
+            Entry::Vacant(_) if is_full => {}
+            Entry::Vacant(place) => drop(place.insert(mode)),
+        }
     }
 
     /// Locks a key, and waits for that (rule 3); what comes of it is in snapshots from then on.

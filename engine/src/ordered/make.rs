@@ -5,7 +5,7 @@
 //! 2. **It is filled** in transactions of a few records each, for those that were committed no later than the
 //!    beginning: later ones have their entries from their writers. Each has the keys of its records marked as
 //!    read, so a record that is changed beside it makes it begin anew, and is later than the
-//!    beginning then. So it ends, whatever others commit.
+//!    beginning then. So it ends, whatever others commit; an entry that somebody has locked is waited for.
 //! 3. **It ends** with a commit from which on snapshots have the index.
 //! 4. **Whatever ends it before**, a record that the extractor refuses, two with one index key, a panic: the
 //!    index is none from then on, in no log; after a crash from the end of the replay on. Where the log tells of
