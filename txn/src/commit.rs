@@ -3,7 +3,8 @@
 //! # Rules
 //! 1. Everything that may wait comes before the gate: encoding, writing large payloads ahead,
 //!    reserving log space. An arena without room is found before anything is installed; the
-//!    committer leaves, waits until one more may be sealed (`backlog`), seals, and enters again [4].
+//!    committer leaves, gives back what it reserved, waits until one more may be sealed (`backlog`),
+//!    seals, and prepares again [4]. Who writes much looks for room before, and writes ahead once.
 //! 2. Inside, in order of (table, key): the key's newest version in every generation with later
 //!    commits than the snapshot, also in those that were merged meanwhile, is no later than the snapshot
 //!    [5]; then the pending version is installed (`generation`, rule 2). Key order gives progress: of
@@ -75,12 +76,8 @@ const BACKLOG_EVERY: usize = 1024;
 /// What one passage through the gate came to.
 enum Passage {
     Committed(Timestamp),
-    /// The generation has no room for so many bytes.
-    Full {
-        generation: u64,
-        bytes: usize,
-        prepared: Prepared,
-    },
+    /// The generation of this number has no room.
+    Full(u64),
     /// What was merged into has become newer meanwhile, or is about to.
     Newer {
         newer: Newer,
@@ -150,10 +147,12 @@ impl<'a, S: Schema> Commit<'a, S> {
         }
         let latest = || self.store.registry().latest(self.pin).active();
         let pace = || latest().bytes_used() as u64;
-        self.store
-            .backlog()
-            .keep_pace(pace)
-            .map_err(CommitError::Log)?;
+        let backlog = self.store.backlog();
+        backlog.keep_pace(pace).map_err(CommitError::Log)?;
+        // What is merged needs room for what is not known yet.
+        if self.is_large() && !self.scratch.writes.has_merges() {
+            self.find_room()?;
+        }
         // The cache misses of installing overlap with encoding and reserving.
         let active = latest();
         for (key, _) in self.scratch.writes.all_written().take(PREFETCHED) {
@@ -170,12 +169,13 @@ impl<'a, S: Schema> Commit<'a, S> {
             }
         }
         let log = self.store.log();
-        let mut prepared = self
-            .scratch
-            .payload
-            .with_pieces(|pieces| log.prepare(pieces))?;
+        let mut prepared = None;
         loop {
-            let claimed = Claimed::new(log, prepared);
+            let payload = &self.scratch.payload;
+            let claimed = match prepared.take() {
+                Some(prepared) => Claimed::new(log, prepared),
+                None => payload.with_pieces(|pieces| Claimed::prepare(log, pieces))?,
+            };
             self.fold()?;
             self.validate(usize::MAX)?;
             match self.pass(claimed, durability)? {
@@ -185,31 +185,40 @@ impl<'a, S: Schema> Commit<'a, S> {
                 }
                 Passage::Overtaken { prepared: still } => {
                     self.losses += 1;
-                    prepared = still;
+                    prepared = Some(still);
                 }
                 Passage::Newer {
                     newer,
                     prepared: still,
                 } => {
                     self.merging.give_way(newer);
-                    prepared = still;
+                    prepared = Some(still);
                 }
-                Passage::Full {
-                    generation,
-                    bytes,
-                    prepared: still,
-                } => {
-                    let is_full = || self.store.active_number() == generation;
-                    let room = self.store.backlog().wait_for_room(is_full);
-                    let sealed = room.map_err(CommitError::Log);
-                    if let Err(error) = sealed.and_then(|()| self.store.seal(generation, bytes)) {
-                        log.cancel(still);
-                        return Err(error);
-                    }
-                    prepared = still;
-                }
+                Passage::Full(generation) => self.make_room(generation)?,
             }
         }
+    }
+
+    /// Rule 1, where much is written.
+    fn find_room(&mut self) -> Result<(), CommitError> {
+        loop {
+            let active = self.store.registry().latest(self.pin).active();
+            match self.take_room(active) {
+                Some(room) => {
+                    self.scratch.room = (active.number(), room);
+                    return Ok(());
+                }
+                None => self.make_room(active.number())?,
+            }
+        }
+    }
+
+    /// Rule 1: generation `number` is full. Nothing is held here but the pin.
+    fn make_room(&self, number: u64) -> Result<(), CommitError> {
+        let is_full = || self.store.active_number() == number;
+        let room = self.store.backlog().wait_for_room(is_full);
+        room.map_err(CommitError::Log)?;
+        self.store.seal(number, room_for(&self.scratch.writes))
     }
 
     /// One passage through the gate.
@@ -240,13 +249,8 @@ impl<'a, S: Schema> Commit<'a, S> {
             Ok(Some(cell)) => cell,
             Ok(None) => {
                 drop(inside);
-                let bytes = room_for(&self.scratch.writes);
-                let generation = generation.number();
-                return Ok(Passage::Full {
-                    generation,
-                    bytes,
-                    prepared,
-                });
+                self.store.log().cancel(prepared);
+                return Ok(Passage::Full(generation.number()));
             }
             Err(error) => {
                 self.take_back(generation, &rows);
@@ -283,9 +287,6 @@ impl<'a, S: Schema> Commit<'a, S> {
     ) -> Result<Option<Option<CellAt>>, CommitError> {
         let with_rows = check_schema(&**view.schema(), &self.scratch.writes, self.at)?;
         check_tables(&**view.schema(), &self.read)?;
-        if generation.is_overfull() {
-            return Ok(None);
-        }
         let Some(mut room) = self.take_room(generation) else {
             return Ok(None);
         };
@@ -351,6 +352,9 @@ impl<'a, S: Schema> Commit<'a, S> {
 
     /// Room for the worst case: every key new.
     fn take_room(&mut self, generation: &Generation) -> Option<Room> {
+        if generation.is_overfull() {
+            return None;
+        }
         let bytes = room_for(&self.scratch.writes);
         let (number, room) = std::mem::take(&mut self.scratch.room);
         if number == generation.number() && room.left() >= bytes {

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use vellum_base::Timestamp;
 use vellum_sync::atomic::{AtomicUsize, Ordering};
-use vellum_sync::thread;
-use vellum_txn::{CommitError, LogError, Lookup, Schema, Wake};
+use vellum_sync::{Mutex, thread};
+use vellum_txn::{CommitError, LogError, Lookup, Schema, Store, StoreOptions, Wake};
 
 use crate::common::{
-    Columns, Db, TABLE, Txn, begin, commit, merge, read, read_all, snapshot, store,
+    Base, Columns, Db, TABLE, Txn, begin, commit, merge, read, read_all, snapshot, store,
 };
+use crate::hooked::{Hook, Hooked};
 
 fn put(db: &Db, key: &[u8], value: &[u8]) -> Timestamp {
     let mut txn = begin(db);
@@ -172,6 +173,69 @@ fn committers_wait_for_a_merge_and_hear_why_there_is_none() {
         fill(&db, 200),
         Err(CommitError::Log(LogError::Closed))
     ));
+}
+
+/// Merges as soon as a commit gives back what it reserved.
+#[derive(Default)]
+struct Merger {
+    db: Mutex<Option<Db>>,
+    prepared: AtomicUsize,
+}
+
+impl Hook for Merger {
+    fn prepared(&self) {
+        self.prepared.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn cancelled(&self) {
+        if let Some(db) = &*self.db.lock() {
+            merge(db);
+        }
+    }
+}
+
+fn with_merger(generation_bytes: usize) -> (Arc<Hooked<Merger>>, Db) {
+    let log = Arc::new(Hooked::new(Merger::default()));
+    let options = StoreOptions {
+        generation_bytes,
+        ..StoreOptions::default()
+    };
+    let (columns, base) = (Columns::default(), Base::default());
+    let store = Store::new(log.clone(), columns, base, Timestamp::ZERO, options);
+    (log, Arc::new(store.unwrap()))
+}
+
+/// A merge may need room in the log itself: who waits for it keeps none. [4]
+#[test]
+fn who_waits_for_a_merge_holds_nothing_of_the_log() {
+    let (log, db) = with_merger(16 << 10);
+    put(&db, b"first", b"");
+    db.seal_active().unwrap();
+    db.backlog().limit_to(1, u64::MAX);
+    // Who waits hears of it, instead of waiting for ever.
+    let failed = LogError::DiskFull("nobody merged".to_owned());
+    db.backlog().fail(failed);
+    *log.hook.db.lock() = Some(Arc::clone(&db));
+    for round in 0..30u32 {
+        put(&db, &round.to_be_bytes(), &[7; 1000]);
+    }
+    *log.hook.db.lock() = None;
+    assert!(db.newest_sealed().is_some(), "a generation was full");
+    assert_eq!(read_all(snapshot(&db).reader()).len(), 31);
+}
+
+#[test]
+fn who_writes_much_prepares_once() {
+    let (log, db) = with_merger(256 << 10);
+    for round in 0u8..8 {
+        let mut txn = begin(&db);
+        for key in 0u8..100 {
+            txn.put(TABLE, &[round, key], &[7; 1000], &[]).unwrap();
+        }
+        commit(txn).unwrap();
+    }
+    assert!(db.stats().generations > 2, "generations were full");
+    assert_eq!(log.hook.prepared.load(Ordering::Relaxed), 8);
 }
 
 #[test]
