@@ -19,7 +19,7 @@ use std::time::Duration;
 use vellum_base::Timestamp;
 use vellum_sync::thread::{Builder, JoinHandle};
 use vellum_sync::{Condvar, Mutex, clock};
-use vellum_txn::{LogError, Store, Wake};
+use vellum_txn::{BaseError, Store, Wake};
 
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
@@ -49,7 +49,7 @@ struct State {
     /// Bytes of generations that were merged since the last checkpoint was begun.
     merged: u64,
     /// Why the last one failed.
-    failed: Option<LogError>,
+    failed: Option<BaseError>,
     ended: bool,
 }
 
@@ -64,7 +64,7 @@ impl Due {
         self.changed.notify_all();
     }
 
-    fn failed(&self) -> Option<LogError> {
+    fn failed(&self) -> Option<BaseError> {
         self.state.lock().failed.clone()
     }
 
@@ -130,7 +130,7 @@ impl Merger {
                 }
                 Err(Error::Closed) => {}
                 Err(error) => {
-                    self.store.backlog().fail(log_error(error));
+                    self.store.backlog().fail(BaseError::new(error));
                     wait = RETRY_AFTER;
                 }
             }
@@ -172,7 +172,7 @@ impl Merger {
                 }
                 Err(Error::Closed) => {}
                 Err(error) => {
-                    let error = log_error(error);
+                    let error = BaseError::new(error);
                     state.merged += merged;
                     state.failed = Some(error.clone());
                     self.store.backlog().fail(error);
@@ -187,14 +187,6 @@ impl Merger {
 /// between that and its beginning.
 fn idle_after(begun: Timestamp, noted: Option<Timestamp>) -> Timestamp {
     noted.filter(|at| *at == begun.next()).unwrap_or(begun)
-}
-
-fn log_error(error: Error) -> LogError {
-    match error {
-        Error::DiskFull(what) => LogError::DiskFull(what),
-        Error::OutOfMemory(what) => LogError::OutOfMemory(what),
-        error => LogError::Poisoned(error.to_string()),
-    }
 }
 
 /// The thread that makes checkpoints, for the merger, who ends it and waits for its end, also by a panic (rule 5).
@@ -218,7 +210,8 @@ impl Drop for Ended<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let what = "a thread of the database panicked".to_owned();
-            self.0.backlog().fail(LogError::Poisoned(what));
+            let error = Error::Poisoned(what);
+            self.0.backlog().fail(BaseError::new(error));
         }
         self.0.backlog().end();
     }
@@ -228,21 +221,6 @@ impl Drop for Ended<'_> {
 mod tests {
     use super::*;
     use crate::{Durability, Options};
-
-    #[test]
-    fn who_waits_is_told_what_to_do() {
-        for error in [
-            Error::DiskFull("pages".to_owned()),
-            Error::OutOfMemory("no frame".to_owned()),
-        ] {
-            let (kind, remedy) = (std::mem::discriminant(&error), error.remedy());
-            let told = Error::from_log(log_error(error));
-            assert_eq!(
-                (std::mem::discriminant(&told), told.remedy()),
-                (kind, remedy)
-            );
-        }
-    }
 
     #[test]
     fn a_checkpoint_of_an_idle_database_is_not_made_again() {

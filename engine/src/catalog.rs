@@ -34,7 +34,7 @@ use std::sync::Arc;
 
 use vellum_base::{IndexId, TableId, Timestamp};
 use vellum_pages::tree::Born;
-use vellum_txn::{Column, Schema, Stored, Unreadable};
+use vellum_txn::{BaseError, Column, Schema, Stored};
 
 use crate::argument::InvalidArgument;
 use crate::change::Change;
@@ -360,7 +360,7 @@ impl Catalog {
 impl Schema for Catalog {
     type Base = Paged;
 
-    fn stored(base: &Paged, table: TableId, key: &[u8]) -> Result<Option<Stored>, Unreadable> {
+    fn stored(base: &Paged, table: TableId, key: &[u8]) -> Result<Option<Stored>, BaseError> {
         base.stored(table, key)
     }
 

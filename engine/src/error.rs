@@ -463,7 +463,6 @@ impl Error {
     pub(crate) fn from_log(error: LogError) -> Self {
         match error {
             LogError::DiskFull(what) => Self::DiskFull(what),
-            LogError::OutOfMemory(what) => Self::OutOfMemory(what),
             LogError::Poisoned(what) => Self::Poisoned(what),
             LogError::Closed => Self::Closed,
         }

@@ -19,7 +19,7 @@ use vellum_pages::store::Position;
 use vellum_pages::tree::node::Large;
 use vellum_pages::tree::{Found, Root, Sought, Tree, TreeRange};
 use vellum_pages::{PageError, TreeId};
-use vellum_txn::{Stored, Unreadable};
+use vellum_txn::{BaseError, Stored};
 
 use crate::error::{Error, Result};
 use crate::record::StoredRecord;
@@ -147,13 +147,9 @@ impl Paged {
         &self,
         table: TableId,
         key: &[u8],
-    ) -> std::result::Result<Option<Stored>, Unreadable> {
+    ) -> std::result::Result<Option<Stored>, BaseError> {
         let found = self.get_below(table, key, || None);
-        let found = found.map_err(|error| match error {
-            Error::Corrupt(damage) => Unreadable::Corrupt(damage),
-            other => Unreadable::Trouble(other.to_string()),
-        })?;
-        Ok(found.map(|record| {
+        Ok(found.map_err(BaseError::new)?.map(|record| {
             let vectors = record.vector_list().bytes().to_vec();
             (record.value().to_vec(), vectors)
         }))
@@ -225,13 +221,11 @@ impl std::fmt::Debug for Paged {
 }
 
 impl Error {
-    pub(crate) fn from_unreadable(error: Unreadable) -> Self {
-        match error {
-            Unreadable::Corrupt(damage) => Self::Corrupt(damage),
-            Unreadable::Trouble(what) => Self::Io {
-                what: "reading a record to merge into".to_owned(),
-                source: Arc::new(std::io::Error::other(what)),
-            },
+    /// What came back through the version store.
+    pub(crate) fn from_base(error: &BaseError) -> Self {
+        match error.get::<Self>() {
+            Some(error) => error.clone(),
+            None => Self::Poisoned(error.to_string()),
         }
     }
 

@@ -450,8 +450,8 @@ impl Error {
                     ReplayError::Operator(name) => {
                         return InvalidArgument::UnknownOperator { name }.into();
                     }
-                    ReplayError::Commit(CommitError::Unreadable(error)) => {
-                        return Self::from_unreadable(error);
+                    ReplayError::Commit(CommitError::Base(error)) => {
+                        return Self::from_base(&error);
                     }
                     ReplayError::Commit(CommitError::Memory(what)) => {
                         return Self::OutOfMemory(what);

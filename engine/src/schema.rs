@@ -411,7 +411,7 @@ impl Error {
                 operator,
                 why,
             } => once_settled(handle, Self::of_merge(name(table), &key, operator, why)),
-            CommitError::Unreadable(error) => Self::from_unreadable(error),
+            CommitError::Base(error) => Self::from_base(&error),
             CommitError::WriteMemory {
                 bytes,
                 others,

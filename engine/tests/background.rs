@@ -24,6 +24,8 @@ struct FullFor {
     log: AtomicBool,
     /// Who merges panics when it writes.
     merges: AtomicBool,
+    /// Who merges cannot read.
+    merges_read: AtomicBool,
 }
 
 fn check(full: bool) -> io::Result<()> {
@@ -68,24 +70,41 @@ struct FullFile {
     full: Arc<FullFor>,
 }
 
+fn is_merger() -> bool {
+    std::thread::current().name() == Some("vellum-merger")
+}
+
 impl FullFile {
+    fn check_read(&self) -> io::Result<()> {
+        match is_merger() && self.full.merges_read.load(Ordering::Acquire) {
+            true => Err(io::Error::other("as the test asked for")),
+            false => Ok(()),
+        }
+    }
+
     fn check(&self) -> io::Result<()> {
-        let thread = std::thread::current();
-        let is_merge = thread.name() == Some("vellum-merger");
         assert!(
-            !is_merge || !self.full.merges.load(Ordering::Acquire),
+            !is_merger() || !self.full.merges.load(Ordering::Acquire),
             "as the test asked for"
         );
-        let is_checkpoint = thread.name() == Some("vellum-checkpoint");
+        let is_checkpoint = std::thread::current().name() == Some("vellum-checkpoint");
         check(is_checkpoint && self.full.checkpoints.load(Ordering::Acquire))
     }
 }
 
 impl File for FullFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.check_read()?;
         self.file.read_at(buf, offset)
     }
     fn read_many(&self, reads: &mut [ReadAt<'_>]) {
+        if let Err(error) = self.check_read() {
+            let failed = || io::Error::new(error.kind(), error.to_string());
+            reads
+                .iter_mut()
+                .for_each(|read| read.outcome = Err(failed()));
+            return;
+        }
         self.file.read_many(reads);
     }
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
@@ -149,6 +168,31 @@ fn a_checkpoint_that_fails_is_told_to_those_who_wait_and_made_when_it_can_be() {
     numbers
         .try_for_each(|number| write(&db, &table, number))
         .unwrap();
+}
+
+#[test]
+fn who_waits_is_told_why_there_is_no_merge() {
+    let disk = FullDisk::default();
+    let full = Arc::clone(&disk.full);
+    let options = Options::new().memory_budget(8 << 20);
+    let db = options.open_on(Arc::new(disk)).unwrap();
+    let table = db.table("t").unwrap();
+    for number in 0..COMMITS / 20 {
+        write(&db, &table, number).unwrap();
+    }
+    full.merges_read.store(true, Ordering::Release);
+    let told = (0..COMMITS).find_map(|number| write(&db, &table, number).err());
+    assert!(matches!(told, Some(Error::Io { .. })), "{told:?}");
+    full.merges_read.store(false, Ordering::Release);
+    let mut numbers = 0..COMMITS / 20;
+    let is_done = |_: &u32| {
+        vellum_sync::thread::sleep(Duration::from_millis(10));
+        db.sync().is_ok()
+            && numbers
+                .try_for_each(|number| write(&db, &table, number))
+                .is_ok()
+    };
+    assert!((0..3_000).find(is_done).is_some(), "it is told for ever");
 }
 
 #[test]

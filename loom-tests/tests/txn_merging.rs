@@ -9,7 +9,7 @@ use vellum_base::Timestamp;
 use vellum_loom_tests::Model;
 use vellum_sync::thread;
 use vellum_txn::{
-    CommitError, Durability, LogError, Lookup, Reader, Snapshot, Transaction, newest_of,
+    BaseError, CommitError, Durability, Lookup, Reader, Snapshot, Transaction, newest_of,
 };
 
 fn put(db: &Db) -> Result<Timestamp, CommitError> {
@@ -158,7 +158,7 @@ fn who_waits_for_a_merge_is_woken() {
             });
             match outcome {
                 0 => merge(&db),
-                _ => db.backlog().fail(LogError::DiskFull(String::new())),
+                _ => db.backlog().fail(BaseError::new(std::fmt::Error)),
             }
             let committed = writer.join().unwrap();
             assert_eq!(committed.is_ok(), outcome == 0);
@@ -183,7 +183,7 @@ fn who_waits_for_a_part_of_a_merge_is_woken() {
             match outcome {
                 0 => db.backlog().progress(1, 1),
                 1 => merge(&db),
-                2 => db.backlog().fail(LogError::DiskFull(String::new())),
+                2 => db.backlog().fail(BaseError::new(std::fmt::Error)),
                 _ => db.backlog().end(),
             }
             let committed = writer.join().unwrap();

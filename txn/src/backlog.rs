@@ -22,6 +22,7 @@ use std::time::Duration;
 use vellum_sync::atomic::{AtomicU64, Ordering};
 use vellum_sync::{Condvar, Mutex};
 
+use crate::error::{BaseError, CommitError};
 use crate::log::LogError;
 
 /// Why the merger was woken.
@@ -54,7 +55,7 @@ struct State {
     limit: Option<usize>,
     pace: Pace,
     news: bool,
-    failed: Option<LogError>,
+    failed: Option<BaseError>,
     ended: bool,
 }
 
@@ -82,10 +83,10 @@ impl Pace {
 }
 
 impl State {
-    fn must_wait(&self) -> Result<(), LogError> {
+    fn must_wait(&self) -> Result<(), CommitError> {
         match &self.failed {
-            Some(error) => Err(error.clone()),
-            None if self.ended => Err(LogError::Closed),
+            Some(error) => Err(CommitError::Base(error.clone())),
+            None if self.ended => Err(LogError::Closed.into()),
             None => Ok(()),
         }
     }
@@ -181,7 +182,7 @@ impl Backlog {
     }
 
     /// Merging failed (rule 4).
-    pub fn fail(&self, error: LogError) {
+    pub fn fail(&self, error: BaseError) {
         self.state.lock().failed = Some(error);
         self.room.notify_all();
     }
@@ -200,7 +201,7 @@ impl Backlog {
     }
 
     /// Returns when one more may be sealed, or `is_full` is true no longer: another sealed.
-    pub(crate) fn wait_for_room(&self, is_full: impl Fn() -> bool) -> Result<(), LogError> {
+    pub(crate) fn wait_for_room(&self, is_full: impl Fn() -> bool) -> Result<(), CommitError> {
         let mut state = self.state.lock();
         while state.limit.is_some_and(|limit| state.sealed >= limit) && is_full() {
             state.must_wait()?;
@@ -211,7 +212,7 @@ impl Backlog {
 
     /// Returns when no more bytes are in the active generation than may be (rule 5).
     #[inline]
-    pub(crate) fn keep_pace(&self, active: impl Fn() -> u64) -> Result<(), LogError> {
+    pub(crate) fn keep_pace(&self, active: impl Fn() -> u64) -> Result<(), CommitError> {
         let fill = self.fill.load(Ordering::Relaxed);
         match fill == u64::MAX || active() <= fill {
             true => Ok(()),
@@ -220,7 +221,7 @@ impl Backlog {
     }
 
     #[cold]
-    fn wait_for_pace(&self, active: impl Fn() -> u64) -> Result<(), LogError> {
+    fn wait_for_pace(&self, active: impl Fn() -> u64) -> Result<(), CommitError> {
         let mut state = self.state.lock();
         // Stored under the mutex.
         while active() > self.fill.load(Ordering::Relaxed) {

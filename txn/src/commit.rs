@@ -148,7 +148,7 @@ impl<'a, S: Schema> Commit<'a, S> {
         let latest = || self.store.registry().latest(self.pin).active();
         let pace = || latest().bytes_used() as u64;
         let backlog = self.store.backlog();
-        backlog.keep_pace(pace).map_err(CommitError::Log)?;
+        backlog.keep_pace(pace)?;
         // What is merged needs room for what is not known yet.
         if self.is_large() && !self.scratch.writes.has_merges() {
             self.find_room()?;
@@ -216,8 +216,7 @@ impl<'a, S: Schema> Commit<'a, S> {
     /// Rule 1: generation `number` is full. Nothing is held here but the pin.
     fn make_room(&self, number: u64) -> Result<(), CommitError> {
         let is_full = || self.store.active_number() == number;
-        let room = self.store.backlog().wait_for_room(is_full);
-        room.map_err(CommitError::Log)?;
+        self.store.backlog().wait_for_room(is_full)?;
         self.store.seal(number, room_for(&self.scratch.writes))
     }
 

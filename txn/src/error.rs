@@ -1,10 +1,12 @@
 //! Why a commit, a schema change or a replay was refused. The engine turns these into its public
 //! errors, with names in place of numbers.
 
+use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use vellum_base::{Corruption, DecodeError, TableId, Timestamp};
+use vellum_base::{DecodeError, TableId, Timestamp};
 use vellum_latch::LatchMode;
 
 use crate::log::LogError;
@@ -81,8 +83,9 @@ pub enum CommitError {
         /// What it said.
         why: String,
     },
-    /// The record that is merged into cannot be read.
-    Unreadable(Unreadable),
+    /// The record that is merged into cannot be read, or the generations that this would have to wait for
+    /// cannot be merged.
+    Base(BaseError),
     /// The log refused.
     Log(LogError),
     /// The system gave no memory for a generation.
@@ -159,32 +162,48 @@ impl fmt::Display for CommitError {
                     "merging by {operator} into a key of table {table}: {why}"
                 )
             }
-            Self::Unreadable(error) => error.fmt(f),
+            Self::Base(error) => error.fmt(f),
             Self::Log(error) => error.fmt(f),
             Self::Memory(what) => write!(f, "no memory for the version store: {what}"),
         }
     }
 }
 
-impl std::error::Error for CommitError {}
+impl Error for CommitError {}
 
-/// Why a record of the base cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unreadable {
-    /// What it stands in is damaged.
-    Corrupt(Corruption),
-    /// Anything else.
-    Trouble(String),
-}
+/// What went wrong in the base; who made it knows what it is.
+#[derive(Clone, Debug)]
+pub struct BaseError(Arc<dyn Error + Send + Sync>);
 
-impl fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Corrupt(damage) => damage.fmt(f),
-            Self::Trouble(what) => f.write_str(what),
-        }
+impl BaseError {
+    /// Hands it through the version store.
+    pub fn new(error: impl Error + Send + Sync + 'static) -> Self {
+        Self(Arc::new(error))
+    }
+
+    /// What was given to [`BaseError::new`], if it was of this type.
+    #[must_use]
+    pub fn get<E: Error + 'static>(&self) -> Option<&E> {
+        self.0.downcast_ref()
     }
 }
+
+/// The very same, not its like.
+impl PartialEq for BaseError {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for BaseError {}
+
+impl fmt::Display for BaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for BaseError {}
 
 impl From<LogError> for CommitError {
     fn from(error: LogError) -> Self {

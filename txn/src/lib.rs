@@ -46,7 +46,7 @@ pub use allowance::{Allowance, Grant};
 pub use arena::{At, CellAt, EntryAt, Room, VersionAt};
 pub use backlog::{Backlog, Wake};
 pub use commit::COMMIT_BYTES_MAX;
-pub use error::{CommitError, LockError, LockWait, ReplayError, SchemaError, Unreadable};
+pub use error::{BaseError, CommitError, LockError, LockWait, ReplayError, SchemaError};
 pub use gate::Gate;
 pub use generation::{Generation, GenerationOptions, HashedKey, Install};
 pub use locks::{LEARNT_MAX, LockSet, LockStats, Locks};

@@ -74,8 +74,6 @@ impl Drop for Claimed<'_> {
 pub enum LogError {
     /// No space; nothing was appended. Free some and try again.
     DiskFull(String),
-    /// No memory for what comes before the log; nothing was appended. It may be there later.
-    OutOfMemory(String),
     /// An earlier write or sync failed; the log takes nothing more.
     Poisoned(String),
     /// The log was closed.
@@ -86,7 +84,6 @@ impl std::fmt::Display for LogError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::DiskFull(what) => write!(f, "no space for the log: {what}"),
-            Self::OutOfMemory(what) => write!(f, "no memory: {what}"),
             Self::Poisoned(what) => write!(f, "the log failed and takes no more commits: {what}"),
             Self::Closed => write!(f, "the log is closed"),
         }

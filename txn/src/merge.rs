@@ -162,7 +162,7 @@ pub(crate) fn fold<S: Schema>(
         Lookup::Deleted(_) => Ok((fold(None)?, Vec::new())),
         Lookup::Below => {
             let stored = S::stored(reader.base(), key.table, key.key);
-            match stored.map_err(CommitError::Unreadable)? {
+            match stored.map_err(CommitError::Base)? {
                 Some((value, vectors)) => Ok((fold(Some(&value))?, vectors)),
                 None => Ok((fold(None)?, Vec::new())),
             }

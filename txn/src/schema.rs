@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use vellum_base::{TableId, Timestamp};
 
-use crate::error::Unreadable;
+use crate::error::BaseError;
 use crate::merge::Stored;
 use crate::rows::Column;
 
@@ -36,7 +36,7 @@ pub trait Schema: Send + Sync + 'static {
     ///
     /// # Errors
     /// If it cannot be read.
-    fn stored(base: &Self::Base, table: TableId, key: &[u8]) -> Result<Option<Stored>, Unreadable> {
+    fn stored(base: &Self::Base, table: TableId, key: &[u8]) -> Result<Option<Stored>, BaseError> {
         let _ = (base, table, key);
         Ok(None)
     }

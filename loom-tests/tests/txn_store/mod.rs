@@ -2,7 +2,7 @@
 
 use vellum_base::{TableId, Timestamp};
 use vellum_sync::Arc;
-use vellum_txn::{Column, CommitLog, NoLog, Schema, Store, StoreOptions, Stored, Unreadable};
+use vellum_txn::{BaseError, Column, CommitLog, NoLog, Schema, Store, StoreOptions, Stored};
 
 pub(crate) const TABLE: TableId = TableId(1);
 
@@ -13,7 +13,7 @@ pub(crate) struct NoColumns;
 impl Schema for NoColumns {
     type Base = u64;
 
-    fn stored(base: &u64, _: TableId, _: &[u8]) -> Result<Option<Stored>, Unreadable> {
+    fn stored(base: &u64, _: TableId, _: &[u8]) -> Result<Option<Stored>, BaseError> {
         let found = (*base > 0).then(|| (base.to_be_bytes().to_vec(), Vec::new()));
         Ok(found)
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use vellum_base::{TableId, Timestamp};
 use vellum_txn::{
-    Column, CommitError, Durability, Lookup, NoLog, Range, Reader, Schema, Snapshot, Store,
-    StoreOptions, Stored, Transaction, Unreadable, Version, newest_of,
+    BaseError, Column, CommitError, Durability, Lookup, NoLog, Range, Reader, Schema, Snapshot,
+    Store, StoreOptions, Stored, Transaction, Version, newest_of,
 };
 
 pub(crate) const TABLE: TableId = TableId(1);
@@ -22,7 +22,7 @@ pub(crate) struct Columns(pub(crate) Vec<Arc<Column>>);
 impl Schema for Columns {
     type Base = Base;
 
-    fn stored(base: &Base, _: TableId, key: &[u8]) -> Result<Option<Stored>, Unreadable> {
+    fn stored(base: &Base, _: TableId, key: &[u8]) -> Result<Option<Stored>, BaseError> {
         Ok(base.get(key).map(|(_, value)| (value.clone(), Vec::new())))
     }
 
