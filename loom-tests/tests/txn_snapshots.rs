@@ -250,6 +250,69 @@ fn a_registered_view_is_not_freed() {
         });
 }
 
+/// Nor where the readers' home slot is taken, so that this one takes another.
+#[test]
+fn a_view_that_is_registered_elsewhere_is_not_freed() {
+    Model::new("txn_snapshots::a_view_that_is_registered_elsewhere_is_not_freed")
+        .preemptions(3)
+        .check(|| {
+            let registry: Arc<Registry<Watched, ()>> = Arc::new(Registry::new(Watched::new(1)));
+            let home = registry.pin(Protection::Exactly);
+            registry.publish(|view| Watched::new(view.read() + 1));
+            let other = Arc::clone(&registry);
+            let publisher = thread::spawn(move || {
+                other.publish(|view| Watched::new(view.read() + 1));
+                other.collect();
+            });
+            let other = Arc::clone(&registry);
+            let reader = thread::spawn(move || {
+                let pin = other.pin(Protection::Exactly);
+                let first = other.view(&pin).read();
+                assert_eq!(other.view(&pin).read(), first);
+                other.unpin(pin);
+            });
+            reader.join().unwrap();
+            publisher.join().unwrap();
+            assert_eq!(registry.collect(), 1, "the first one");
+            registry.unpin(home);
+            assert_eq!(registry.collect(), 0, "nobody holds anything");
+        });
+}
+
+/// What one reader did comes before the freeing by a collector that finds only its slot's next owner.
+#[test]
+fn the_next_owner_hides_nobody() {
+    for is_home_taken in [false, true] {
+        Model::new("txn_snapshots::the_next_owner_hides_nobody")
+            .preemptions(2)
+            .check(move || {
+                let registry: Arc<Registry<Watched, ()>> = Arc::new(Registry::new(Watched::new(1)));
+                let home = is_home_taken.then(|| registry.pin(Protection::Exactly));
+                registry.publish(|view| Watched::new(view.read() + 1));
+                let first = registry.pin(Protection::Onward);
+                registry.publish(|view| Watched::new(view.read() + 1));
+                let other = Arc::clone(&registry);
+                let one = thread::spawn(move || {
+                    assert_eq!(other.view(&first).read(), 2);
+                    other.unpin(first);
+                });
+                let other = Arc::clone(&registry);
+                let next = thread::spawn(move || {
+                    let pin = other.pin(Protection::Onward);
+                    assert_eq!(other.view(&pin).read(), 3);
+                    other.unpin(pin);
+                });
+                registry.collect();
+                one.join().unwrap();
+                next.join().unwrap();
+                if let Some(home) = home {
+                    registry.unpin(home);
+                }
+                assert_eq!(registry.collect(), 0, "nobody holds anything");
+            });
+    }
+}
+
 /// Nor by a collector that retired nothing itself.
 #[test]
 fn another_thread_may_collect() {

@@ -20,6 +20,13 @@ pub fn fence(order: Ordering) {
     mode::atomic::fence(order);
 }
 
+/// A full fence ([`Ordering::SeqCst`]) right after this thread has replaced a value by an operation that reads
+/// and writes: where the hardware's operation was such a fence, it costs nothing more.
+#[inline]
+pub fn fence_after_exchange() {
+    mode::atomic::fence_after_exchange();
+}
+
 /// What all atomics have: everything except arithmetic.
 macro_rules! common {
     ($name:ident$(<$param:ident>)?, $value:ty, $what:expr) => {

@@ -11,7 +11,7 @@
 //! 4. What was published while it was closed is seen by who enters after: opening releases,
 //!    entering acquires.
 
-use vellum_sync::atomic::{AtomicU64, Ordering, fence};
+use vellum_sync::atomic::{AtomicU64, Ordering, fence, fence_after_exchange};
 use vellum_sync::{Mutex, MutexGuard, hint, thread};
 
 use crate::slots::{Claim, Slots};
@@ -64,9 +64,10 @@ impl Gate {
         slots: &'a Slots<X>,
         claim: &'a Claim,
     ) -> Option<Inside<'a, X>> {
-        slots.slot(claim).inside.store(1, Ordering::Relaxed);
+        // SeqCst: for the fence.
+        slots.slot(claim).inside.swap(1, Ordering::SeqCst);
         let inside = Inside { slots, claim };
-        fence(Ordering::SeqCst);
+        fence_after_exchange();
         // Acquire: rule 4.
         let closed = self.closed.0.load(Ordering::Acquire) != 0;
         (!closed).then_some(inside)

@@ -4,7 +4,7 @@
 //! # Rules
 //! 1. Views are numbered from 1. `publish` swaps the pointer first and then stores the number, so
 //!    whoever reads number n finds view n or a later one.
-//! 2. A reader stores "all from n on" into its slot, where n is the number it read, fences, then
+//! 2. A reader claims a slot with "all from n on", where n is the number it read, which fences, then
 //!    loads the pointer: the view it finds is protected. It retries nothing, however many views are
 //!    published meanwhile.
 //! 3. A read-only snapshot then narrows its slot to exactly the view it found. A read-write
@@ -13,7 +13,7 @@
 //!    the views that no slot protects. The fence comes after the swaps that retired them, also those
 //!    of other threads: the list's mutex orders them. Either it sees the reader's store, or the
 //!    reader's load comes after the swap and finds a later view (both sides fence SeqCst).
-//! 5. A reader's slot is cleared (Release) after its last use of the view.
+//! 5. A reader's slot is released, which clears it (Release), after its last use of the view.
 
 #![expect(
     unsafe_code,
@@ -36,13 +36,11 @@ pub enum Protection {
     Onward,
 }
 
-/// What a slot's word protects: nothing, one view, or all from one on.
+/// What a slot's word protects: nothing (zero), one view, or all from one on.
 #[derive(Clone, Copy)]
 struct Protected(u64);
 
 impl Protected {
-    const NOTHING: Self = Self(0);
-
     fn exactly(number: u64) -> Self {
         Self(number << 1 | 1)
     }
@@ -126,23 +124,19 @@ impl<T, X: Default> Registry<T, X> {
 
     /// Registers a reader (rules 2 and 3). Waits for nobody.
     pub fn pin(&self, protection: Protection) -> Pin<T> {
-        let claim = self.slots.claim();
-        let slot = self.slots.slot(&claim);
         // Acquire: the pointer to this view or a later one is seen (rule 1).
         let number = self.number.load(Ordering::Acquire);
-        slot.protects
-            .store(Protected::onward(number).0, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
+        let claim = self.slots.claim(Protected::onward(number).0);
         let current = self.current.load(Ordering::Acquire);
-        // SAFETY: rule 4: either the collector sees the store above, which protects every view from
+        // SAFETY: rule 4: either the collector sees the claim above, which protects every view from
         // `number` on, or this load came after the swap of any view that it frees. The pointer is
         // never null.
         let view = unsafe { NonNull::new_unchecked(current) };
         if protection == Protection::Exactly {
             // SAFETY: as above, the view is protected.
             let found = unsafe { view.as_ref() }.number;
-            slot.protects
-                .store(Protected::exactly(found).0, Ordering::Release);
+            let protects = &self.slots.slot(&claim).protects;
+            protects.store(Protected::exactly(found).0, Ordering::Release);
         }
         Pin {
             claim,
@@ -185,8 +179,6 @@ impl<T, X: Default> Registry<T, X> {
     /// Ends a reader (rule 5).
     pub fn unpin(&self, pin: Pin<T>) {
         assert!(pin.registry == self.identity(), "a pin of another registry");
-        let slot = self.slots.slot(&pin.claim);
-        slot.protects.store(Protected::NOTHING.0, Ordering::Release);
         self.slots.release(pin.claim);
     }
 

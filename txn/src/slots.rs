@@ -4,20 +4,24 @@
 //! # Rules
 //! 1. A slot is owned by the one that claimed it until it is released; its scratch is touched by
 //!    the owner alone. A claim acquires what the last owner released.
-//! 2. Free slots are on stacks (with a tag against ABA), one stack for each of a few groups of
-//!    threads, so that threads do not meet; a slot is new only when all stacks are empty, so there
-//!    are never more slots than transactions were open at once (and as many as races made).
-//! 3. Slots never move and are never freed before the store; scans go up to the high-water mark.
+//! 2. Each of a few groups of threads has a slot of its own, its home: free while it protects nothing, so that one
+//!    exchange claims it, protects and fences, and one store ends all that. Who finds it taken takes another.
+//! 3. Other free slots are on stacks (with a tag against ABA), one for each group, so that threads do not meet; a
+//!    slot is new only when all stacks are empty, so there are never more of them than transactions were open at
+//!    once (and as many as races made).
+//! 4. What is found of an owner in `protects` (Acquire) comes after all that earlier owners did.
+//! 5. Slots never move and are never freed before the store; scans go up to the high-water mark.
 
 #![expect(unsafe_code, reason = "the scratch belongs to the slot's owner")]
 
-use vellum_sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use vellum_sync::atomic::{AtomicU32, AtomicU64, Ordering, fence, fence_after_exchange};
 use vellum_sync::cell::UnsafeCell;
 use vellum_sync::{OnceLock, scaled, thread};
 
-const STACKS: usize = 16;
-const BLOCKS: usize = 25;
-const FIRST_BLOCK: usize = 64;
+/// Groups of threads: a power of two.
+const GROUPS: usize = scaled(16, 1);
+const BLOCKS: usize = 24;
+const FIRST_BLOCK: usize = scaled(64, 2);
 
 /// A transaction's slot.
 #[repr(align(128))]
@@ -75,9 +79,11 @@ pub(crate) struct Claim(u32);
 
 /// See the module's rules.
 pub struct Slots<X> {
+    first: Box<[Slot<X>]>,
     stacks: Vec<Stack>,
     high_water: AtomicU32,
-    blocks: Vec<OnceLock<Box<[Slot<X>]>>>,
+    /// Each twice as large as the one before.
+    more: Vec<OnceLock<Box<[Slot<X>]>>>,
 }
 
 #[repr(align(128))]
@@ -89,37 +95,69 @@ struct Stack {
 impl<X: Default> Slots<X> {
     pub(crate) fn new() -> Self {
         Self {
-            stacks: (0..scaled(STACKS, 1))
+            first: (0..FIRST_BLOCK).map(|_| Slot::new()).collect(),
+            stacks: (0..GROUPS)
                 .map(|_| Stack {
                     top: AtomicU64::new(0),
                 })
                 .collect(),
-            high_water: AtomicU32::new(0),
-            blocks: (0..BLOCKS).map(|_| OnceLock::new()).collect(),
+            high_water: AtomicU32::new(GROUPS as u32),
+            more: (0..BLOCKS).map(|_| OnceLock::new()).collect(),
         }
     }
 
-    /// Claims a slot. Waits for nobody.
-    pub(crate) fn claim(&self) -> Claim {
-        let own = thread::hint() % self.stacks.len();
-        for step in 0..self.stacks.len() {
-            if let Some(number) = self.pop(&self.stacks[(own + step) % self.stacks.len()]) {
-                return Claim(number);
-            }
+    /// Claims a slot that protects `what`, which is not zero, and fences (SeqCst) after that. Waits for nobody.
+    #[inline]
+    pub(crate) fn claim(&self, what: u64) -> Claim {
+        let home = group();
+        let protects = &self.first[home].protects;
+        // Acquire: what the last owner released; SeqCst, as the fence is one with it.
+        if protects.load(Ordering::Relaxed) == 0
+            && protects
+                .compare_exchange(0, what, Ordering::SeqCst, Ordering::Relaxed)
+                .is_ok()
+        {
+            fence_after_exchange();
+            return Claim(home as u32);
         }
-        // Relaxed: the addition alone makes the number this caller's.
-        let number = self.high_water.fetch_add(1, Ordering::Relaxed);
-        let (block, _) = place(number);
-        let len = scaled(FIRST_BLOCK, 2) << block;
-        self.blocks[block].get_or_init(|| (0..len).map(|_| Slot::new()).collect());
-        Claim(number)
+        self.claim_other(what)
+    }
+
+    #[cold]
+    fn claim_other(&self, what: u64) -> Claim {
+        let own = group();
+        let popped = (0..GROUPS).find_map(|step| self.pop(&self.stacks[(own + step) % GROUPS]));
+        let number = popped.unwrap_or_else(|| {
+            // Relaxed: the addition alone makes the number this caller's.
+            let number = self.high_water.fetch_add(1, Ordering::Relaxed);
+            if let Some((block, _)) = beyond_first(number) {
+                let len = FIRST_BLOCK << (block + 1);
+                self.more[block].get_or_init(|| (0..len).map(|_| Slot::new()).collect());
+            }
+            number
+        });
+        let claim = Claim(number);
+        // Release: rule 4.
+        self.slot(&claim).protects.store(what, Ordering::Release);
+        fence(Ordering::SeqCst);
+        claim
     }
 
     /// Releases a slot for the next owner.
+    #[inline]
     pub(crate) fn release(&self, claim: Claim) {
+        // Release: the next owner sees the scratch as it was left, and who finds nothing protected what came before.
+        self.slot(&claim).protects.store(0, Ordering::Release);
+        if claim.0 as usize >= GROUPS {
+            self.push(claim);
+        }
+    }
+
+    #[cold]
+    fn push(&self, claim: Claim) {
         let number = claim.0;
         let slot = self.slot(&claim);
-        let stack = &self.stacks[thread::hint() % self.stacks.len()];
+        let stack = &self.stacks[group()];
         let mut top = stack.top.load(Ordering::Relaxed);
         loop {
             slot.next_free.store(top as u32, Ordering::Relaxed);
@@ -152,16 +190,19 @@ impl<X: Default> Slots<X> {
         }
     }
 
+    #[inline]
     fn by_number(&self, number: u32) -> Option<&Slot<X>> {
-        let (block, index) = place(number);
-        self.blocks[block].get()?.get(index)
+        match beyond_first(number) {
+            None => self.first.get(number as usize),
+            Some((block, index)) => self.more[block].get()?.get(index),
+        }
     }
 
     /// The owner's slot.
+    #[inline]
     pub(crate) fn slot(&self, claim: &Claim) -> &Slot<X> {
-        let (block, index) = place(claim.0);
-        match self.blocks[block].get() {
-            Some(block) => &block[index],
+        match self.by_number(claim.0) {
+            Some(slot) => slot,
             None => unreachable!("a claim's block is made before the claim"),
         }
     }
@@ -198,12 +239,18 @@ impl<X: Default> Slots<X> {
     }
 }
 
-/// The block and the index in it of a slot.
-fn place(number: u32) -> (usize, usize) {
-    let first = scaled(FIRST_BLOCK, 2);
-    let at = number as usize + first;
-    let block = (at / first).ilog2() as usize;
-    (block, at - (first << block))
+/// The calling thread's.
+#[inline]
+fn group() -> usize {
+    thread::hint() % GROUPS
+}
+
+/// The block of `more` and the index in it of a slot that is not in the first one.
+#[inline]
+fn beyond_first(number: u32) -> Option<(usize, usize)> {
+    let at = number as usize + FIRST_BLOCK;
+    let block = (at / FIRST_BLOCK).ilog2() as usize;
+    Some((block.checked_sub(1)?, at - (FIRST_BLOCK << block)))
 }
 
 fn tag_after(top: u64) -> u64 {

@@ -4,8 +4,7 @@ pub(crate) use std::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, fence,
 };
 
-/// A full fence, right after a compare-and-exchange by the same thread. On x86-64 the exchange was one
-/// already (a locked instruction), and a second would double the cost; so only the compiler is held.
+/// A full fence, right after an exchange by the same thread. On x86-64 the exchange was one already (a locked instruction), and a second would double the cost; so only the compiler is held.
 #[inline]
 pub(crate) fn fence_after_exchange() {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
