@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use vellum::{Database, Durability, Options, Table};
 
-const ROUNDS: usize = 11;
-const BEGINS: u32 = 1_000_000;
-const COMMITS: u32 = 200_000;
+const ROUNDS: usize = 21;
+const BEGINS: u32 = 5_000_000;
+const COMMITS: u32 = 100_000;
 
 fn begin_and_end(db: &Database) -> Result<Duration, vellum::Error> {
     let begun = Instant::now();
@@ -48,12 +48,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     commit(&db, &table, ROUNDS * 2)?;
     let (mut begins, mut alone, mut beside) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS {
+        // What was committed before is merged then.
+        db.checkpoint()?;
         begins.push(begin_and_end(&db)?);
         alone.push(commit(&db, &table, round * 2)?);
+        db.checkpoint()?;
         let snapshots = (0..open).map(|_| db.begin_read());
         let snapshots = snapshots.collect::<Result<Vec<_>, _>>()?;
         beside.push(commit(&db, &table, round * 2 + 1)?);
         drop(snapshots);
+        db.checkpoint()?;
     }
     let (alone, beside) = (median(alone), median(beside));
     println!(

@@ -82,6 +82,7 @@ impl Database {
     ///
     /// # Errors
     /// [`Error::Closed`].
+    #[inline]
     pub fn begin_read(&self) -> Result<ReadTransaction> {
         self.shared().check_open()?;
         Ok(ReadTransaction::begin(self.handle.clone()))

@@ -33,6 +33,7 @@ pub struct ReadTransaction {
 }
 
 impl ReadTransaction {
+    #[inline]
     pub(crate) fn begin(handle: Arc<Handle>) -> Self {
         Self {
             snapshot: Snapshot::begin(handle),

@@ -39,7 +39,7 @@ use crate::order::BACKLOG_MAX;
 use crate::registry::Pin;
 use crate::rows::RowArray;
 use crate::schema::Schema;
-use crate::scratch::Scratch;
+use crate::scratch::{Kept, Scratch};
 use crate::slots::Slots;
 use crate::stamp::Stamp;
 use crate::store::Store;
@@ -91,7 +91,7 @@ enum Passage {
 
 /// How a committer passes.
 enum Passing<'a> {
-    Beside(#[expect(dead_code, reason = "held")] Inside<'a, Scratch>),
+    Beside(#[expect(dead_code, reason = "held")] Inside<'a, Kept>),
     Alone(#[expect(dead_code, reason = "held")] Closed<'a>),
 }
 
@@ -311,7 +311,7 @@ impl<'a, S: Schema> Commit<'a, S> {
             true => Some(generation.place_cell(room).ok_or_else(no_room)?),
             false => None,
         };
-        let shard = Slots::<Scratch>::number(self.store.registry().claim(self.pin));
+        let shard = Slots::<Kept>::number(self.store.registry().claim(self.pin));
         for (key, body, is_merged) in self.scratch.writes.to_install() {
             let at = if is_merged { self.merging.at } else { self.at };
             let met = &mut self.merging.met;

@@ -123,6 +123,7 @@ impl<T, X: Default> Registry<T, X> {
     }
 
     /// Registers a reader (rules 2 and 3). Waits for nobody.
+    #[inline]
     pub fn pin(&self, protection: Protection) -> Pin<T> {
         // Acquire: the pointer to this view or a later one is seen (rule 1).
         let number = self.number.load(Ordering::Acquire);
@@ -177,6 +178,7 @@ impl<T, X: Default> Registry<T, X> {
     }
 
     /// Ends a reader (rule 5).
+    #[inline]
     pub fn unpin(&self, pin: Pin<T>) {
         assert!(pin.registry == self.identity(), "a pin of another registry");
         self.slots.release(pin.claim);

@@ -2,6 +2,8 @@
 //!
 //! 1. What a large transaction has made of it is not kept.
 
+use std::ops::{Deref, DerefMut};
+
 use crate::arena::{EntryAt, Room, VersionAt};
 use crate::reads::Reads;
 use crate::redo::Payload;
@@ -24,6 +26,39 @@ pub(crate) struct Scratch {
     pub(crate) room: (u64, Room),
     /// Writes since the backlog was looked at.
     pub(crate) untidy: usize,
+}
+
+/// A slot's scratch, or what its owner has taken from there: a pointer, since transactions are moved. Made when
+/// it is first taken.
+#[derive(Default)]
+pub(crate) struct Kept(Option<Box<Scratch>>);
+
+impl Kept {
+    pub(crate) fn take(&mut self) -> Self {
+        Self(Some(self.0.take().unwrap_or_default()))
+    }
+}
+
+impl Deref for Kept {
+    type Target = Scratch;
+
+    #[inline]
+    fn deref(&self) -> &Scratch {
+        match &self.0 {
+            Some(scratch) => scratch,
+            None => unreachable!("an owner has taken it"),
+        }
+    }
+}
+
+impl DerefMut for Kept {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Scratch {
+        match &mut self.0 {
+            Some(scratch) => scratch,
+            None => unreachable!("an owner has taken it"),
+        }
+    }
 }
 
 impl Scratch {

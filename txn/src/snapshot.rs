@@ -224,6 +224,7 @@ pub struct Snapshot<S: Schema, O: Owner<S>> {
 
 impl<S: Schema, O: Owner<S>> Snapshot<S, O> {
     /// Begins at the settled watermark.
+    #[inline]
     #[must_use]
     pub fn begin(owner: O) -> Self {
         let store = owner.store();

@@ -31,7 +31,7 @@ use crate::recent::Recent;
 use crate::redo::Payload;
 use crate::registry::{Protection, Registry};
 use crate::schema::Schema;
-use crate::scratch::Scratch;
+use crate::scratch::Kept;
 use crate::snapshot::Reader;
 use crate::view::{Sealed, View};
 
@@ -107,7 +107,7 @@ struct Padded(AtomicU64);
 
 /// See the module's rules.
 pub struct Store<S: Schema> {
-    registry: Registry<View<S>, Scratch>,
+    registry: Registry<View<S>, Kept>,
     gate: Gate,
     visible: Padded,
     recent: Recent,
@@ -155,7 +155,7 @@ impl<S: Schema> Store<S> {
         })
     }
 
-    pub(crate) fn registry(&self) -> &Registry<View<S>, Scratch> {
+    pub(crate) fn registry(&self) -> &Registry<View<S>, Kept> {
         &self.registry
     }
 

@@ -17,7 +17,7 @@ use crate::range::TransactionRange;
 use crate::reads::Reads;
 use crate::registry::{Pin, Protection};
 use crate::schema::Schema;
-use crate::scratch::Scratch;
+use crate::scratch::Kept;
 use crate::snapshot::{Reader, Version};
 use crate::store::Owner;
 use crate::vectors::{VectorList, vectors_len};
@@ -105,7 +105,7 @@ pub struct Transaction<S: Schema, O: Owner<S>> {
     pin: Option<Pin<View<S>>>,
     at: Timestamp,
     isolation: Isolation,
-    pub(crate) scratch: Scratch,
+    pub(crate) scratch: Kept,
     /// Released when the transaction has ended.
     pub(crate) locks: Option<Box<LockSet>>,
     grant: Grant,
@@ -125,7 +125,7 @@ impl<S: Schema, O: Owner<S>> Transaction<S, O> {
         let mut pin = store.registry().pin(Protection::Onward);
         let visible = store.visible();
         let at = visible.min(store.registry().view(&pin).last());
-        let mut scratch = store.registry().with_scratch(&mut pin, std::mem::take);
+        let mut scratch = store.registry().with_scratch(&mut pin, Kept::take);
         if isolation == Isolation::Serializable {
             scratch.reads = Some(scratch.spare.take().unwrap_or_default());
         }
@@ -162,7 +162,7 @@ impl<S: Schema, O: Owner<S>> Transaction<S, O> {
     /// serializable transaction.
     pub fn mark_read(&mut self, table: TableId, key: &[u8]) {
         let key = HashedKey::new(self.owner.store().seed(), table, key);
-        let scratch = &mut self.scratch;
+        let scratch = &mut *self.scratch;
         let spare = &mut scratch.spare;
         let reads = scratch
             .reads
