@@ -64,8 +64,7 @@ impl Gate {
         slots: &'a Slots<X>,
         claim: &'a Claim,
     ) -> Option<Inside<'a, X>> {
-        // SeqCst: for the fence.
-        slots.slot(claim).inside.swap(1, Ordering::SeqCst);
+        slots.slot(claim).inside.swap(1, Ordering::Relaxed);
         let inside = Inside { slots, claim };
         fence_after_exchange();
         // Acquire: rule 4.

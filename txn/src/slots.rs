@@ -111,10 +111,10 @@ impl<X: Default> Slots<X> {
     pub(crate) fn claim(&self, what: u64) -> Claim {
         let home = group();
         let protects = &self.first[home].protects;
-        // Acquire: what the last owner released; SeqCst, as the fence is one with it.
+        // Acquire: what the last owner released.
         if protects.load(Ordering::Relaxed) == 0
             && protects
-                .compare_exchange(0, what, Ordering::SeqCst, Ordering::Relaxed)
+                .compare_exchange(0, what, Ordering::Acquire, Ordering::Relaxed)
                 .is_ok()
         {
             fence_after_exchange();
