@@ -14,9 +14,14 @@
 //!    gets three quarters of them and what buffers writes the rest, where there are such settings.
 //! 7. No engine is given the records in another order, or sorted, where a workload has them
 //!    unsorted.
+//! 8. A transaction reads one snapshot throughout, and its own writes. Where the engine refuses to
+//!    commit it because of others, its work is done again from a new snapshot, as the engine's
+//!    documentation recommends, until it commits; any other error ends it.
+
+use std::time::{Duration, SystemTime};
 
 use crate::Result;
-use crate::data::Key;
+use crate::data::{Key, scatter};
 
 /// What a commit has survived when it returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +57,15 @@ impl Budget {
             Self::Bytes(bytes) => Some(bytes / 4),
         }
     }
+}
+
+/// What a transaction's commit promises of what it has read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    /// That what it wrote has not changed since its snapshot; of what it only read, nothing.
+    Snapshot,
+    /// That it is as if it had run alone.
+    Serializable,
 }
 
 /// A key and its value.
@@ -106,6 +120,32 @@ pub trait Engine: Sync {
         Ok(false)
     }
 
+    /// What its transactions promise, where they read too; that by which it is compared comes first.
+    /// None: it has no such transactions.
+    fn isolations(&self) -> &'static [Isolation] {
+        &[]
+    }
+
+    /// Commits what `body` does in one transaction (rule 8) with one of [`Engine::isolations`];
+    /// returns how many attempts were lost before.
+    fn transact(
+        &self,
+        isolation: Isolation,
+        durability: Durability,
+        body: &mut Body<'_>,
+    ) -> Result<u64> {
+        let _ = (isolation, durability, body);
+        Err("there are no such transactions".into())
+    }
+
+    /// Adds one to the counter at `key`, eight bytes, little-endian, by a merge operator, which does
+    /// not read it, in a transaction of its own; returns how many attempts were lost before, or none
+    /// if the engine has nothing of the kind.
+    fn increment(&self, key: Key, durability: Durability) -> Result<Option<u64>> {
+        let _ = (key, durability);
+        Ok(None)
+    }
+
     /// Finishes background work (flushes, compactions), so that reads meet the engine at its best.
     fn settle(&self) -> Result<()>;
 
@@ -120,6 +160,47 @@ pub trait Engine: Sync {
 
     /// Closes the store in good order.
     fn close(self: Box<Self>) -> Result<()>;
+}
+
+/// An attempt at a transaction, which may have to be made again.
+pub trait Attempt {
+    /// Shows `see` the key's value, the attempt's own if it has put one; false if there is none.
+    fn get(&mut self, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<bool>;
+
+    /// Puts a value.
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()>;
+}
+
+/// A transaction's work: the same each time.
+pub type Body<'a> = dyn FnMut(&mut dyn Attempt) -> Result<()> + 'a;
+
+/// How an attempt ended that met no error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It is committed.
+    Committed,
+    /// It lost against another transaction.
+    Lost,
+}
+
+/// Upper bound of the first pause between attempts, in nanoseconds; it doubles so often at most.
+const PAUSE_FIRST: u64 = 4_000;
+const PAUSE_DOUBLINGS: u64 = 11;
+
+/// Makes attempts until one is committed; returns how many were lost. For engines that leave it to
+/// their users: between attempts it pauses for a random time with a bound that doubles, up to some
+/// milliseconds, as the product does. Without it surrealkv, whose commits conflict until they are
+/// settled, loses a hundred attempts for each commit of a contended counter.
+pub fn until_committed(attempt: &mut dyn FnMut() -> Result<Ended>) -> Result<u64> {
+    let mut lost = 0;
+    while attempt()? == Ended::Lost {
+        lost += 1;
+        let bound = PAUSE_FIRST << lost.min(PAUSE_DOUBLINGS);
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+        let random = scatter(u64::from(now.subsec_nanos()));
+        std::thread::sleep(Duration::from_nanos(random % bound));
+    }
+    Ok(lost)
 }
 
 /// A view of the store that does not change.

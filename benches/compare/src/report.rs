@@ -199,12 +199,15 @@ fn cells(line: &Line, measure: &str) -> Vec<String> {
         .iter()
         .filter(|(name, _)| *name != "resident KiB")
         .map(|(name, &figure)| match name.as_str() {
-            "of probe" => format!("{figure:.2} of probe"),
+            name if name.ends_with("MiB") => format!("{name} {figure:.0}"),
             "alone" => format!("{figure:.2} of alone"),
-            name if name.starts_with("× ") || name.starts_with("µs ") => {
+            "fairness" | "retries/commit" => format!("{name} {figure:.2}"),
+            name if ["of ", "× ", "µs "]
+                .iter()
+                .any(|&unit| name.starts_with(unit)) =>
+            {
                 format!("{figure:.2} {name}")
             }
-            name if name.ends_with("MiB") => format!("{name} {figure:.0}"),
             _ => format!("{name} {}", scaled(figure)),
         })
         .collect();

@@ -77,7 +77,8 @@ pub fn run(plan: &Plan, directory: &Path, note: &mut dyn FnMut(&str)) -> Result<
     Ok(outcomes)
 }
 
-fn child(
+/// One workload on one engine in a process of its own, below `directory`.
+pub(crate) fn child(
     workload: Workload,
     engine: EngineName,
     directory: &Path,

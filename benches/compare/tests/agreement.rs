@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 
 use clap::ValueEnum;
 use vellum_compare::data::{Key, KeyKind, LEAST, Records};
-use vellum_compare::engine::{Budget, Durability, Engine, Record, Snapshot};
+use vellum_compare::engine::{
+    Attempt, Body, Budget, Durability, Engine, Isolation, Record, Snapshot,
+};
 use vellum_compare::engines::EngineName;
 
 type Model = BTreeMap<Key, Vec<u8>>;
@@ -204,6 +206,159 @@ fn what_is_removed_is_gone_also_after_compaction() {
         assert_holds(engine, &left, &gone, name);
         engine.compact().unwrap();
         assert_holds(engine, &left, &gone, name);
+    });
+}
+
+#[test]
+fn transactions_agree_with_a_map_and_see_their_own_writes() {
+    let records = Records::new(KeyKind::Random);
+    let model = model_of(&records, 0..300);
+    on_each(|engine, name| {
+        for &isolation in engine.isolations() {
+            for (&key, value) in &model {
+                let committed = engine.transact(isolation, best(engine), &mut |attempt| {
+                    let mut seen = None;
+                    attempt.put(&key, b"before")?;
+                    assert!(attempt.get(&key, &mut |v| seen = Some(v.to_vec()))?);
+                    assert_eq!(seen.as_deref(), Some(&b"before"[..]), "{name}");
+                    attempt.put(&key, value)
+                });
+                assert_eq!(committed.unwrap(), 0, "{name}: nobody else was there");
+            }
+            assert_holds(engine, &model, &[records.key(300)], name);
+        }
+    });
+}
+
+#[test]
+fn a_transaction_that_meets_an_error_leaves_nothing_and_is_not_repeated() {
+    let records = Records::new(KeyKind::Random);
+    on_each(|engine, name| {
+        for &isolation in engine.isolations() {
+            let mut attempts = 0;
+            let outcome = engine.transact(isolation, best(engine), &mut |attempt| {
+                attempts += 1;
+                attempt.put(&records.key(1), b"never")?;
+                Err("enough".into())
+            });
+            assert!(
+                outcome.unwrap_err().to_string().contains("enough"),
+                "{name}"
+            );
+            assert_eq!(attempts, 1, "{name}");
+            assert_holds(engine, &Model::new(), &[records.key(1)], name);
+        }
+    });
+}
+
+/// The counter of a key: none is zero.
+fn count(attempt: &mut dyn Attempt, key: &[u8]) -> vellum_compare::Result<u64> {
+    let mut bytes = [0; 8];
+    attempt.get(key, &mut |value| bytes.copy_from_slice(value))?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+fn stored_count(engine: &dyn Engine, key: &[u8]) -> u64 {
+    let mut bytes = [0; 8];
+    engine
+        .read(&mut |snapshot| {
+            snapshot.get(key, &mut |value| bytes.copy_from_slice(value))?;
+            Ok(())
+        })
+        .unwrap();
+    u64::from_le_bytes(bytes)
+}
+
+/// Both counters are always written together: who sees them differ has no snapshot.
+#[test]
+fn transactions_of_several_threads_lose_no_update_and_read_one_snapshot() {
+    let (records, threads, each) = (Records::new(KeyKind::Random), 3, 150);
+    let (left, right) = (records.key(1), records.key(2));
+    on_each(|engine, name| {
+        for (past, &isolation) in engine.isolations().iter().enumerate() {
+            let work = || {
+                for _ in 0..each {
+                    let add = &mut |attempt: &mut dyn Attempt| {
+                        let one = count(attempt, &left)?;
+                        std::thread::yield_now();
+                        let other = count(attempt, &right)?;
+                        if one != other {
+                            return Err(format!("{one} beside {other}").into());
+                        }
+                        attempt.put(&left, &(one + 1).to_le_bytes())?;
+                        attempt.put(&right, &(other + 1).to_le_bytes())
+                    };
+                    let lost = engine.transact(isolation, best(engine), add);
+                    assert!(lost.is_ok(), "{name}: {lost:?}");
+                }
+            };
+            std::thread::scope(|scope| {
+                for _ in 0..threads {
+                    scope.spawn(work);
+                }
+            });
+            let expected = (past as u64 + 1) * threads * each;
+            assert_eq!(stored_count(engine, &left), expected, "{name}");
+            assert_eq!(stored_count(engine, &right), expected, "{name}");
+        }
+    });
+}
+
+/// Each of two reads both keys and writes one: in a serializable engine only one sees none written.
+#[test]
+fn serializable_transactions_have_no_write_skew() {
+    let records = Records::new(KeyKind::Random);
+    on_each(|engine, name| {
+        if !engine.isolations().contains(&Isolation::Serializable) {
+            return;
+        }
+        for pair in 0..50 {
+            let keys = [records.key(2 * pair), records.key(2 * pair + 1)];
+            let start = std::sync::Barrier::new(2);
+            let claim = |own: usize| {
+                start.wait();
+                let claim: &mut Body<'_> = &mut |attempt| {
+                    let taken = count(attempt, &keys[0])? + count(attempt, &keys[1])?;
+                    std::thread::yield_now();
+                    match taken {
+                        0 => attempt.put(&keys[own], &1u64.to_le_bytes()),
+                        _ => Ok(()),
+                    }
+                };
+                engine
+                    .transact(Isolation::Serializable, best(engine), claim)
+                    .unwrap();
+            };
+            std::thread::scope(|scope| {
+                scope.spawn(|| claim(0));
+                scope.spawn(|| claim(1));
+            });
+            let taken: u64 = keys.iter().map(|key| stored_count(engine, key)).sum();
+            assert_eq!(taken, 1, "{name}");
+        }
+    });
+}
+
+#[test]
+fn merged_counters_of_several_threads_lose_nothing() {
+    let (records, threads, each) = (Records::new(KeyKind::Random), 3, 150);
+    let key = records.key(1);
+    on_each(|engine, name| {
+        if engine.increment(key, best(engine)).unwrap().is_none() {
+            return;
+        }
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    for _ in 0..each {
+                        engine.increment(key, best(engine)).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(stored_count(engine, &key), 1 + threads * each, "{name}");
+        engine.settle().unwrap();
+        assert_eq!(stored_count(engine, &key), 1 + threads * each, "{name}");
     });
 }
 

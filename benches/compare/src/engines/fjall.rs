@@ -1,7 +1,7 @@
 //! fjall 3.1: `OptimisticTxDatabase`, one keyspace.
 //!
-//! - Transactions are serializable and optimistic; a conflict is an error here, since no workload
-//!   should have one.
+//! - Transactions are serializable and optimistic. Those that read too are done again after a
+//!   conflict; of the others a conflict is an error, since none should have one.
 //! - `Sync` is `PersistMode::SyncData` set on the transaction, `Buffered` is `PersistMode::Buffer`.
 //!   Commits are serialised by a lock that is held across the sync: no group commit.
 //! - Default options apart from the cache: 64 MiB memtables, 4 KiB blocks.
@@ -13,13 +13,16 @@
 use std::path::Path;
 
 use fjall::{
-    KeyspaceCreateOptions, OptimisticTxDatabase, OptimisticTxKeyspace, OptimisticWriteTx,
+    Conflict, KeyspaceCreateOptions, OptimisticTxDatabase, OptimisticTxKeyspace, OptimisticWriteTx,
     PersistMode, Readable,
 };
 
 use crate::Result;
 use crate::data::Key;
-use crate::engine::{Budget, Durability, Engine, Record, Snapshot, load_in_batches};
+use crate::engine::{
+    Attempt, Body, Budget, Durability, Ended, Engine, Isolation, Record, Snapshot, load_in_batches,
+    until_committed,
+};
 
 /// An open fjall database.
 pub(super) struct Fjall {
@@ -90,6 +93,29 @@ impl Engine for Fjall {
         Ok(self.database.persist(PersistMode::SyncData)?)
     }
 
+    fn isolations(&self) -> &'static [Isolation] {
+        &[Isolation::Serializable]
+    }
+
+    fn transact(
+        &self,
+        _isolation: Isolation,
+        durability: Durability,
+        body: &mut Body<'_>,
+    ) -> Result<u64> {
+        until_committed(&mut || {
+            let mut work = Work {
+                transaction: self.begin(durability)?,
+                records: &self.records,
+            };
+            body(&mut work)?;
+            Ok(match work.transaction.commit()? {
+                Ok(()) => Ended::Committed,
+                Err(Conflict) => Ended::Lost,
+            })
+        })
+    }
+
     fn settle(&self) -> Result<()> {
         self.records.inner().rotate_memtable_and_wait()?;
         self.records.inner().major_compact()?;
@@ -104,6 +130,26 @@ impl Engine for Fjall {
     }
 
     fn close(self: Box<Self>) -> Result<()> {
+        Ok(())
+    }
+}
+
+struct Work<'a> {
+    transaction: OptimisticWriteTx,
+    records: &'a OptimisticTxKeyspace,
+}
+
+impl Attempt for Work<'_> {
+    fn get(&mut self, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        let value = self.transaction.get(self.records, key)?;
+        if let Some(value) = &value {
+            see(value);
+        }
+        Ok(value.is_some())
+    }
+
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
+        self.transaction.insert(self.records, key, value);
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 //! - One writer at a time; a commit writes the changed pages and syncs. There is no durability
 //!   between "on the device" and "lost with the machine": `MDB_NOSYNC` may lose the whole database
 //!   in a power cut, so `Buffered` workloads are left out.
+//! - So transactions are serializable, and none is lost.
 //! - No `MDB_WRITEMAP`: a stray pointer of the program must not reach the data.
 //! - A snapshot is one read transaction, used for all reads of a thread; values are lent from the
 //!   mapping.
@@ -15,12 +16,13 @@ use std::path::{Path, PathBuf};
 
 use heed::types::Bytes;
 use heed::{
-    CommitOrAbort, CompactionOption, Database, Env, EnvOpenOptions, PutFlags, RoTxn, WithoutTls,
+    CommitOrAbort, CompactionOption, Database, Env, EnvOpenOptions, PutFlags, RoTxn, RwTxn,
+    WithoutTls,
 };
 
 use crate::Result;
 use crate::data::Key;
-use crate::engine::{Durability, Engine, Record, Snapshot};
+use crate::engine::{Attempt, Body, Durability, Engine, Isolation, Record, Snapshot};
 
 /// Address space, not memory: more than any workload writes.
 const MAP_BYTES: usize = 32 << 30;
@@ -105,6 +107,25 @@ impl Engine for Lmdb {
         Ok(())
     }
 
+    fn isolations(&self) -> &'static [Isolation] {
+        &[Isolation::Serializable]
+    }
+
+    fn transact(
+        &self,
+        _isolation: Isolation,
+        _durability: Durability,
+        body: &mut Body<'_>,
+    ) -> Result<u64> {
+        let mut work = Work {
+            transaction: self.environment.write_txn()?,
+            records: self.records,
+        };
+        body(&mut work)?;
+        work.transaction.commit()?;
+        Ok(0)
+    }
+
     fn settle(&self) -> Result<()> {
         Ok(())
     }
@@ -129,6 +150,25 @@ impl Engine for Lmdb {
 
     fn close(self: Box<Self>) -> Result<()> {
         Ok(())
+    }
+}
+
+struct Work {
+    transaction: RwTxn<'static>,
+    records: Database<'static, Bytes, Bytes>,
+}
+
+impl Attempt for Work {
+    fn get(&mut self, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        let value = self.records.get(&self.transaction, key)?;
+        if let Some(value) = value {
+            see(value);
+        }
+        Ok(value.is_some())
+    }
+
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
+        Ok(self.records.put(&mut self.transaction, key, value)?)
     }
 }
 

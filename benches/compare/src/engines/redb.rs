@@ -2,6 +2,7 @@
 //!
 //! - One writer at a time; a commit writes the changed pages and syncs. `Durability::None` is lost
 //!   with the process, so `Buffered` workloads are left out.
+//! - So transactions are serializable, and none is lost.
 //! - Commits in one phase and without quick repair, as by default: opening after a crash walks the
 //!   whole file, and each commit saves a sync and the allocator's state.
 //! - A budget is its cache, which buffers writes too.
@@ -11,11 +12,13 @@
 
 use std::path::Path;
 
-use redb::{Database, ReadOnlyTable, ReadableDatabase, TableDefinition, TableError};
+use redb::{
+    Database, ReadOnlyTable, ReadableDatabase, ReadableTable, Table, TableDefinition, TableError,
+};
 
 use crate::Result;
 use crate::data::Key;
-use crate::engine::{Budget, Durability, Engine, Record, Snapshot};
+use crate::engine::{Attempt, Body, Budget, Durability, Engine, Isolation, Record, Snapshot};
 
 const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
 
@@ -83,6 +86,24 @@ impl Engine for Redb {
         self.put_batch(records, Durability::Sync)
     }
 
+    fn isolations(&self) -> &'static [Isolation] {
+        &[Isolation::Serializable]
+    }
+
+    fn transact(
+        &self,
+        _isolation: Isolation,
+        _durability: Durability,
+        body: &mut Body<'_>,
+    ) -> Result<u64> {
+        let transaction = self.database.begin_write()?;
+        body(&mut Work {
+            table: transaction.open_table(RECORDS)?,
+        })?;
+        transaction.commit()?;
+        Ok(0)
+    }
+
     fn settle(&self) -> Result<()> {
         Ok(())
     }
@@ -100,6 +121,25 @@ impl Engine for Redb {
 
     fn close(self: Box<Self>) -> Result<()> {
         Ok(self.database.close()?)
+    }
+}
+
+struct Work<'t> {
+    table: Table<'t, &'static [u8], &'static [u8]>,
+}
+
+impl Attempt for Work<'_> {
+    fn get(&mut self, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        let value = self.table.get(key)?;
+        if let Some(value) = &value {
+            see(value.value());
+        }
+        Ok(value.is_some())
+    }
+
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
+        self.table.insert(key, value)?;
+        Ok(())
     }
 }
 

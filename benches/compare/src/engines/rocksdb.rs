@@ -2,6 +2,11 @@
 //!
 //! - `rocksdb` commits `Transaction`s, which detect conflicts; `rocksdb-wb` writes `WriteBatch`es,
 //!   which are atomic but no transactions: it shows what the transactions cost.
+//! - Transactions that read too have a snapshot set, by which they read; so they are isolated by it,
+//!   with conflicts detected of written keys. They are done again when the commit is `Busy` or to
+//!   `TryAgain`. `rocksdb-wb` has none.
+//! - Counters are merged by an associative operator, made as its documentation shows: in transactions,
+//!   where others who merge are in conflict too, and in batches, where they are not.
 //! - `Sync` is `WriteOptions::sync`, `Buffered` is a log write without it; group commit is its own.
 //! - 1 GiB of block cache, Bloom filters of 10 bits, format version 6, no compression, two
 //!   background threads; otherwise the defaults (64 MiB memtables, 4 KiB blocks).
@@ -17,14 +22,17 @@ use std::path::{Path, PathBuf};
 
 use rocksdb::{
     BlockBasedOptions, Cache, DB, DBAccess, DBPinnableSlice, DBRawIteratorWithThreadMode,
-    IngestExternalFileOptions, OptimisticTransactionDB, OptimisticTransactionOptions, Options,
-    ReadOptions, SnapshotWithThreadMode, SstFileWriter, WriteBatch, WriteBufferManager,
-    WriteOptions,
+    ErrorKind, IngestExternalFileOptions, MergeOperands, OptimisticTransactionDB,
+    OptimisticTransactionOptions, Options, ReadOptions, SnapshotWithThreadMode, SstFileWriter,
+    Transaction, WriteBatch, WriteBufferManager, WriteOptions,
 };
 
 use crate::Result;
 use crate::data::Key;
-use crate::engine::{Budget, Durability, Engine, LOAD_BATCH, Record, Snapshot, in_batches};
+use crate::engine::{
+    Attempt, Body, Budget, Durability, Ended, Engine, Isolation, LOAD_BATCH, Record, Snapshot,
+    in_batches, until_committed,
+};
 
 /// An open RocksDB database of either kind.
 pub(super) struct RocksDb<D> {
@@ -83,6 +91,7 @@ fn options(budget: Budget) -> Options {
     options.set_block_based_table_factory(&blocks);
     options.set_compression_type(rocksdb::DBCompressionType::None);
     options.increase_parallelism(2);
+    options.set_merge_operator_associative("add_u64", add);
     if let Some(bytes) = writes {
         let manager = WriteBufferManager::new_write_buffer_manager_with_cache(bytes, false, cache);
         options.set_write_buffer_manager(&manager);
@@ -91,8 +100,34 @@ fn options(budget: Budget) -> Options {
     options
 }
 
+/// Adds counters; what is none is an error.
+fn add(_key: &[u8], count: Option<&[u8]>, operands: &MergeOperands) -> Option<Vec<u8>> {
+    let mut sum = 0u64;
+    for addend in count.into_iter().chain(operands) {
+        sum = sum.checked_add(u64::from_le_bytes(addend.try_into().ok()?))?;
+    }
+    Some(sum.to_le_bytes().to_vec())
+}
+
+const ONE: [u8; 8] = 1u64.to_le_bytes();
+
+/// How a commit ended that may be in conflict with others.
+fn ended(committed: std::result::Result<(), rocksdb::Error>) -> Result<Ended> {
+    match committed {
+        Ok(()) => Ok(Ended::Committed),
+        Err(error) if matches!(error.kind(), ErrorKind::Busy | ErrorKind::TryAgain) => {
+            Ok(Ended::Lost)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// What differs between the two kinds.
 trait Flavour: DBAccess + Sync + Sized {
+    const ISOLATIONS: &'static [Isolation];
+
+    fn transact(&self, options: &WriteOptions, body: &mut Body<'_>) -> Result<u64>;
+    fn increment(&self, key: Key, options: &WriteOptions) -> Result<u64>;
     fn commit(
         &self,
         records: &mut dyn Iterator<Item = Record<'_>>,
@@ -142,6 +177,35 @@ macro_rules! shared {
 }
 
 impl Flavour for OptimisticTransactionDB {
+    const ISOLATIONS: &'static [Isolation] = &[Isolation::Snapshot];
+
+    fn transact(&self, options: &WriteOptions, body: &mut Body<'_>) -> Result<u64> {
+        let mut with_snapshot = OptimisticTransactionOptions::default();
+        with_snapshot.set_snapshot(true);
+        until_committed(&mut || {
+            let transaction = self.transaction_opt(options, &with_snapshot);
+            {
+                let snapshot = transaction.snapshot();
+                let mut options = ReadOptions::default();
+                options.set_snapshot(&snapshot);
+                body(&mut Work {
+                    transaction: &transaction,
+                    options,
+                })?;
+            }
+            ended(transaction.commit())
+        })
+    }
+
+    fn increment(&self, key: Key, options: &WriteOptions) -> Result<u64> {
+        until_committed(&mut || {
+            let transaction =
+                self.transaction_opt(options, &OptimisticTransactionOptions::default());
+            transaction.merge(key, ONE)?;
+            ended(transaction.commit())
+        })
+    }
+
     fn commit(
         &self,
         records: &mut dyn Iterator<Item = Record<'_>>,
@@ -166,6 +230,19 @@ impl Flavour for OptimisticTransactionDB {
 }
 
 impl Flavour for DB {
+    const ISOLATIONS: &'static [Isolation] = &[];
+
+    fn transact(&self, _options: &WriteOptions, _body: &mut Body<'_>) -> Result<u64> {
+        Err("there are no transactions".into())
+    }
+
+    fn increment(&self, key: Key, options: &WriteOptions) -> Result<u64> {
+        let mut batch = WriteBatch::default();
+        batch.merge(key, ONE);
+        self.write_opt(batch, options)?;
+        Ok(0)
+    }
+
     fn commit(
         &self,
         records: &mut dyn Iterator<Item = Record<'_>>,
@@ -224,6 +301,24 @@ impl<D: Flavour> Engine for RocksDb<D> {
         self.database.flush_all()
     }
 
+    fn isolations(&self) -> &'static [Isolation] {
+        D::ISOLATIONS
+    }
+
+    fn transact(
+        &self,
+        _isolation: Isolation,
+        durability: Durability,
+        body: &mut Body<'_>,
+    ) -> Result<u64> {
+        self.database.transact(self.options_of(durability), body)
+    }
+
+    fn increment(&self, key: Key, durability: Durability) -> Result<Option<u64>> {
+        let options = self.options_of(durability);
+        Ok(Some(self.database.increment(key, options)?))
+    }
+
     fn settle(&self) -> Result<()> {
         self.database.compact()
     }
@@ -241,6 +336,25 @@ impl<D: Flavour> Engine for RocksDb<D> {
 
     fn close(self: Box<Self>) -> Result<()> {
         Ok(())
+    }
+}
+
+struct Work<'a, 'd> {
+    transaction: &'a Transaction<'d, OptimisticTransactionDB>,
+    options: ReadOptions,
+}
+
+impl Attempt for Work<'_, '_> {
+    fn get(&mut self, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        let value = self.transaction.get_pinned_opt(key, &self.options)?;
+        if let Some(value) = &value {
+            see(value);
+        }
+        Ok(value.is_some())
+    }
+
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
+        Ok(self.transaction.put(key, value)?)
     }
 }
 

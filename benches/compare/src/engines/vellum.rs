@@ -1,12 +1,14 @@
 //! Vellum, with its default options: one table.
 //!
-//! - Transactions have snapshot isolation; conflicts are detected at commit.
+//! - Transactions have snapshot isolation; conflicts are detected at commit. Those that read too are
+//!   done by `transact_isolated`, which does them again after a conflict, and run with either isolation.
 //! - `Sync` and `Buffered` are its own two durabilities; the latter survives SIGKILL by writing into
 //!   mapped files.
 //! - The in-flight workload keeps up to so many `CommitHandle`s and waits for the oldest.
 //! - A snapshot is one `ReadTransaction`; values are lent, those of a range one by one.
 //! - A budget is its own.
 //! - A load is a `BulkLoad`, which makes the table anew.
+//! - Counters are merged by the supplied operator `add_u64`.
 //! - `settle` is a checkpoint, which brings everything into pages; `compact` is a vacuum.
 
 use std::collections::VecDeque;
@@ -16,7 +18,7 @@ use vellum::{CommitHandle, Database, Options, ReadTransaction, Table, Transactio
 
 use crate::Result;
 use crate::data::Key;
-use crate::engine::{Budget, Durability, Engine, Record, Snapshot};
+use crate::engine::{Attempt, Body, Budget, Durability, Engine, Isolation, Record, Snapshot};
 
 /// The table.
 const RECORDS: &str = "records";
@@ -120,6 +122,45 @@ impl Engine for Vellum {
         Ok(true)
     }
 
+    fn isolations(&self) -> &'static [Isolation] {
+        &[Isolation::Snapshot, Isolation::Serializable]
+    }
+
+    fn transact(
+        &self,
+        isolation: Isolation,
+        durability: Durability,
+        body: &mut Body<'_>,
+    ) -> Result<u64> {
+        let isolation = match isolation {
+            Isolation::Snapshot => vellum::Isolation::Snapshot,
+            Isolation::Serializable => vellum::Isolation::Serializable,
+        };
+        let mut attempts = 0;
+        self.database
+            .transact_isolated(isolation, own(durability), |transaction| {
+                attempts += 1;
+                let records = &self.records;
+                body(&mut Work {
+                    transaction,
+                    records,
+                })
+                .map_err(given_back)
+            })?;
+        Ok(attempts - 1)
+    }
+
+    fn increment(&self, key: Key, durability: Durability) -> Result<Option<u64>> {
+        let one = 1u64.to_le_bytes();
+        let mut attempts = 0;
+        self.database
+            .transact_with(own(durability), |transaction| {
+                attempts += 1;
+                transaction.merge(&self.records, key, "add_u64", one)
+            })?;
+        Ok(Some(attempts - 1))
+    }
+
     fn settle(&self) -> Result<()> {
         Ok(self.database.checkpoint()?)
     }
@@ -138,6 +179,40 @@ impl Engine for Vellum {
 
     fn close(self: Box<Self>) -> Result<()> {
         Ok(self.database.close()?)
+    }
+}
+
+fn own(durability: Durability) -> vellum::Durability {
+    match durability {
+        Durability::Sync => vellum::Durability::Sync,
+        Durability::Buffered => vellum::Durability::Buffered,
+    }
+}
+
+/// The engine's own error, so that it knows which to retry.
+fn given_back(error: crate::Error) -> vellum::Error {
+    match error.downcast::<vellum::Error>() {
+        Ok(own) => *own,
+        Err(other) => vellum::Error::application(other),
+    }
+}
+
+struct Work<'a> {
+    transaction: &'a mut Transaction,
+    records: &'a Table,
+}
+
+impl Attempt for Work<'_> {
+    fn get(&mut self, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        let value = self.transaction.get(self.records, key)?;
+        if let Some(value) = &value {
+            see(value);
+        }
+        Ok(value.is_some())
+    }
+
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
+        Ok(self.transaction.insert(self.records, key, value)?)
     }
 }
 

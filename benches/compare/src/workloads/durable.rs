@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::drive::{Drive, in_words};
-use super::{Settings, check, fresh};
+use super::{PROBE_TIME, Settings, check, fresh};
 use crate::Result;
 use crate::data::{KeyKind, Records};
 use crate::engine::{Durability, Engine};
@@ -16,7 +16,6 @@ use crate::probe;
 
 const THREADS: [u64; 3] = [1, 8, 64];
 const IN_FLIGHT: usize = 64;
-const PROBE_TIME: Duration = Duration::from_millis(250);
 
 pub(super) fn run(name: EngineName, directory: &Path, settings: &Settings) -> Result<Vec<Sample>> {
     let records = Records::new(KeyKind::Random);

@@ -13,10 +13,12 @@
 mod batches;
 mod beside;
 mod buffered;
+mod counters;
 mod drive;
 mod durable;
 mod filling;
 mod fresh;
+mod held;
 mod keys;
 mod larger;
 mod loads;
@@ -26,6 +28,8 @@ mod removals;
 mod space;
 mod sustained;
 mod warm;
+mod ycsb;
+mod zipf;
 
 use std::path::Path;
 use std::time::Duration;
@@ -67,6 +71,15 @@ pub enum Workload {
     Space,
     /// Opening after SIGKILL during a load, of the records and of ten times as many.
     Killed,
+    /// Transactions of four threads that read and write the same few counters.
+    Counters,
+    /// YCSB's mixes A, B and F: transactions of one operation and of ten, on two threads.
+    Ycsb,
+    /// Buffered updates for longer while a reader stays open, beside those without.
+    Held,
+    /// The part of `held` without a reader, which `held` runs by itself.
+    #[value(hide = true)]
+    Unheld,
 }
 
 impl Workload {
@@ -80,7 +93,7 @@ impl Workload {
     ];
 
     /// Whether `engine` has anything of its own to show here: write batches differ from
-    /// transactions in writing only.
+    /// transactions in writing only, merges of counters included.
     pub fn concerns(self, engine: EngineName) -> bool {
         let writes = matches!(
             self,
@@ -90,6 +103,9 @@ impl Workload {
                 | Self::Loads
                 | Self::Removals
                 | Self::Sustained
+                | Self::Counters
+                | Self::Held
+                | Self::Unheld
         );
         writes || engine.label() != "rocksdb-wb"
     }
@@ -110,6 +126,10 @@ impl Workload {
             Self::Larger => "larger",
             Self::Space => "space",
             Self::Killed => "killed",
+            Self::Counters => "counters",
+            Self::Ycsb => "ycsb",
+            Self::Held => "held",
+            Self::Unheld => "unheld",
         }
     }
 }
@@ -125,6 +145,8 @@ pub struct Settings {
     pub time: Duration,
 }
 
+/// How long the device is probed before a durable stretch.
+const PROBE_TIME: Duration = Duration::from_millis(250);
 /// The batch in which records are loaded where loading is not measured.
 const LOAD_BATCH: u64 = 1000;
 /// The same for engines without buffered commits.
@@ -151,8 +173,21 @@ pub fn run(
         Workload::Larger => larger::run,
         Workload::Space => space::run,
         Workload::Killed => opening::run_killed,
+        Workload::Counters => counters::run,
+        Workload::Ycsb => ycsb::run,
+        Workload::Held => held::run,
+        Workload::Unheld => held::run_unheld,
     };
     run(engine, directory, settings)
+}
+
+/// The settings of a stretch that lasts so long, however much is done.
+fn by_time(settings: &Settings, time: Duration) -> Settings {
+    Settings {
+        records: u64::MAX / 2,
+        time,
+        ..settings.clone()
+    }
 }
 
 /// A fresh directory for one stretch, so that none meets the remains of another.

@@ -18,11 +18,11 @@ use crate::engines::EngineName;
 use crate::measure::{Meter, Sample, Whose};
 
 const INSERTS: u64 = 8;
-const UPDATES: u64 = 8;
-const TIMES: u32 = 30;
+pub(super) const UPDATES: u64 = 8;
+pub(super) const TIMES: u32 = 30;
 const WINDOW: Duration = Duration::from_millis(100);
 const CLOCK_EVERY: u64 = 16;
-const CHECKED: u64 = 100_000;
+pub(super) const CHECKED: u64 = 100_000;
 
 pub(super) fn run(name: EngineName, directory: &Path, settings: &Settings) -> Result<Vec<Sample>> {
     let records = Records::new(KeyKind::Random);
@@ -71,6 +71,20 @@ fn sustain(
     time: Duration,
     commit: &mut dyn FnMut(&dyn Engine) -> Result<()>,
 ) -> Result<Sample> {
+    let (sample, meter) = stretch(engine, measure, count, time, commit)?;
+    engine.settle()?;
+    let settled = meter.processor_seconds() * 1e6 / sample.operations as f64;
+    Ok(sample.with("µs settled", settled))
+}
+
+/// One stretch with its rate over time, and the meter, which still runs.
+pub(super) fn stretch(
+    engine: &dyn Engine,
+    measure: &str,
+    count: u64,
+    time: Duration,
+    commit: &mut dyn FnMut(&dyn Engine) -> Result<()>,
+) -> Result<(Sample, Meter)> {
     let meter = Meter::start(Whose::Process)?;
     let (start, mut done) = (Instant::now(), 0);
     let mut windows = Windows::default();
@@ -82,16 +96,12 @@ fn sustain(
         windows.reach(start.elapsed(), done);
     }
     let sample = meter.rate(measure, done)?;
-    engine.settle()?;
-    let settled = meter.processor_seconds() * 1e6 / done as f64;
     let (least, median) = windows.summary();
-    Ok(Sample {
+    let sample = Sample {
         series: windows.rates,
         ..sample
-    }
-    .with("µs settled", settled)
-    .with("least", least)
-    .with("median", median))
+    };
+    Ok((sample.with("least", least).with("median", median), meter))
 }
 
 /// The rate in each window.
