@@ -7,8 +7,8 @@
 //! 2. One thread asks for `Sync`, one for `Buffered`, one for either, with several commits under
 //!    way; a number is printed when its commit's handle says that it is settled, not before. What is
 //!    in the pipe is acknowledged.
-//! 3. After the kill the database holds exactly the commits up to its counter, each wholly, each
-//!    newer than the one before; the counter has reached every acknowledged number, and what an
+//! 3. After the kill the database holds exactly the commits up to its counter, each wholly, with its entries in
+//!    the ordered indexes and no others, each newer than the one before; the counter has reached every acknowledged number, and what an
 //!    earlier opening found. Read-only openings before and after the one for writing find the same.
 //! 4. Kills come after a random number of acknowledgements, or after a random time from the start,
 //!    which finds processes that are opening. No verdict depends on either.
@@ -28,7 +28,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, SystemTime};
 
-use books::audit;
+use books::{audit, with_indexes};
 use random::Random;
 use tempfile::{TempDir, tempdir_in};
 use vellum::{Error, Options};
@@ -54,10 +54,10 @@ fn temporary() -> TempDir {
 
 /// A log of small files sees more of their ends.
 fn options(seed: u64) -> Options {
-    match seed.is_multiple_of(2) {
+    with_indexes(match seed.is_multiple_of(2) {
         true => Options::new().log_segment_bytes(1 << 20),
         false => Options::new(),
-    }
+    })
 }
 
 fn variable(name: &str) -> Option<u64> {
@@ -81,7 +81,7 @@ fn a_committer_keeps_its_books() {
     }
     let place = temporary();
     committer::run(place.path(), &options(seed), seed, 600, |_| ());
-    let (count, violations) = audit(&Options::new().open(place.path()).unwrap());
+    let (count, violations) = audit(&options(seed).open(place.path()).unwrap());
     assert!(
         count >= 600 && violations.is_empty(),
         "{count}: {violations:?}"

@@ -1,10 +1,10 @@
 //! The crash sweep of ordered indexes: made over standing records, not made since two have one index key,
-//! written, checkpointed, dropped and made again, on a disk that crashes at every operation; and every
-//! call of the disk fails once.
+//! written, checkpointed, dropped and made again, beside a unique one that stands all the time, on a disk that
+//! crashes at every operation; and every call of the disk fails once.
 //!
 //! On every state: an index that is there has what its extractor says of the records, and is there as far
-//! as its making was acknowledged; the files are whole and no space is lost; and the database goes on: what
-//! is not there is made.
+//! as its making was acknowledged; the unique one is there, and refuses what it has; the files are whole and no
+//! space is lost; and the database goes on: what is not there is made.
 //!
 //! A sixth of `VELLUM_CRASH_STATES` says how many distinct states; the default is a small slice.
 
@@ -14,7 +14,7 @@ mod words;
 
 use vellum::{Database, Durability, Error, Options, Ordered};
 use vellum_testkit::{Fault, Lasting, SimDisk, SimOptions, Trouble, states_wanted};
-use words::{keys_of, words_of};
+use words::{first, keys_of, words_of};
 
 const QUIET: SimOptions = SimOptions {
     capacity: None,
@@ -29,7 +29,7 @@ fn options() -> Options {
         .background(false)
         .log_segment_bytes(64 << 10)
         .memory_budget(8 << 20);
-    words::with(options, "words", 1)
+    words::with(words::with(options, "words", 1), "first", 1)
 }
 
 fn put(db: &Database, numbers: std::ops::Range<u64>, word: &str) -> vellum::Result<()> {
@@ -45,7 +45,8 @@ fn begun(disk: SimOptions, seed: u64) -> (SimDisk, Database) {
     let sim = SimDisk::with_options(seed, disk);
     let made = (|| {
         let db = options().open_on(sim.disk())?;
-        db.table("items")?;
+        let items = db.table("items")?;
+        db.create_ordered_index(&items, "own", Ordered::unique("first"))?;
         put(&db, 0..RECORDS, "old")?;
         db.checkpoint()?;
         Ok::<_, Error>(db)
@@ -84,15 +85,26 @@ fn look(db: &Database) -> Result<bool, String> {
     let items = db.open_table("items").map_err(said)?;
     let read = db.begin_read().map_err(said)?;
     let listed = read.list_ordered_indexes(&items).map_err(said)?;
-    if db.list_tables().map_err(said)? != ["items"] || listed.iter().any(|one| one.name != "all") {
-        return Err(format!("it lists {listed:?}"));
-    }
-    if listed.is_empty() {
-        return Ok(false);
+    let is_there = match listed.iter().map(|one| &*one.name).collect::<Vec<_>>()[..] {
+        ["own"] => false,
+        ["own", "all"] => true,
+        _ => return Err(format!("it lists {listed:?}")),
+    };
+    if db.list_tables().map_err(said)? != ["items"] {
+        return Err("it lists other tables".to_owned());
     }
     let records = read.iter(&items).map_err(said)?;
     let records: Result<Vec<_>, _> = records.collect();
     let records = records.map_err(said)?;
+    let own = records
+        .iter()
+        .map(|(key, value)| (first(value).to_vec(), key.to_vec()));
+    if keys_of(&read, &items, "own") != own.collect() {
+        return Err("the unique index has something else".to_owned());
+    }
+    if !is_there {
+        return Ok(false);
+    }
     let right = words_of(records.iter().map(|(key, value)| (&key[..], &value[..])));
     let found = keys_of(&read, &items, "all");
     match found == right {
@@ -105,6 +117,20 @@ fn look(db: &Database) -> Result<bool, String> {
     }
 }
 
+/// Each record may be written again, and nobody else's first word.
+fn is_unique(db: &Database) -> Result<(), String> {
+    let refused = (|| {
+        let items = db.open_table("items")?;
+        let mut txn = db.begin()?;
+        txn.insert(&items, 3u64.to_be_bytes(), "own3,again")?;
+        txn.insert(&items, 3u64.to_be_bytes(), "own4")
+    })();
+    match refused {
+        Err(Error::NotUnique { .. }) => Ok(()),
+        other => Err(format!("what another has: {other:?}")),
+    }
+}
+
 fn judge(sim: &SimDisk) -> Result<bool, String> {
     let said = |what: &'static str| move |error: Error| format!("{what}: {error}");
     let clean = |report: vellum::VerifyReport| match report.is_clean() {
@@ -114,6 +140,7 @@ fn judge(sim: &SimDisk) -> Result<bool, String> {
     clean(options().verify_on(sim.disk()).map_err(said("verify"))?)?;
     let db = options().open_on(sim.disk()).map_err(said("opening"))?;
     let is_there = look(&db)?;
+    is_unique(&db)?;
     let items = db.open_table("items").map_err(said("the table"))?;
     // What was not acknowledged as made may be there; then this is no making.
     db.create_ordered_index(&items, "all", Ordered::new("words"))
@@ -125,7 +152,7 @@ fn judge(sim: &SimDisk) -> Result<bool, String> {
     for _ in 0..2 {
         db.checkpoint().map_err(said("a checkpoint"))?;
         let tables = clean(db.verify().map_err(said("verify"))?)?;
-        if tables.len() != 2 {
+        if tables.len() != 3 {
             return Err(format!("something is left: {tables:?}"));
         }
     }

@@ -1,14 +1,18 @@
-//! Random writes beside a map: an index has, in every snapshot and with own writes, what its extractor says of
-//! the records.
+//! Random writes of all kinds, savepoints among them, beside a map: an index has, in every snapshot and with own
+//! writes, what its extractor says of the records.
 
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails its test")]
 
 mod words;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use proptest::prelude::*;
-use vellum::{Database, Durability, Error, Options, Ordered, ReadTransaction};
+use vellum::{
+    Database, Durability, Error, MergeError, MergeOperator, Options, Ordered, ReadTransaction,
+    Table, Transaction,
+};
 use vellum_testkit::{SimDisk, SimOptions};
 use words::{keys_of, own_keys_of, words_of};
 
@@ -18,6 +22,10 @@ type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 enum Step {
     Put(u8, Vec<u8>),
     Remove(u8),
+    RemoveFrom(u8, u8),
+    Append(u8, Vec<u8>),
+    Save,
+    RollBackTo(usize),
     Commit,
     RollBack,
     Hold,
@@ -30,6 +38,10 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let value = prop::collection::vec(prop_oneof![Just(b','), Just(0u8), b'a'..b'd'], 0..7);
     prop_oneof![
+        2 => (0u8..6, value.clone()).prop_map(|(key, value)| Step::Append(key, value)),
+        1 => (0u8..6, 0u8..7).prop_map(|(from, to)| Step::RemoveFrom(from.min(to), to)),
+        2 => Just(Step::Save),
+        2 => any::<usize>().prop_map(Step::RollBackTo),
         8 => (0u8..6, value).prop_map(|(key, value)| Step::Put(key, value)),
         2 => (0u8..6).prop_map(Step::Remove),
         4 => Just(Step::Commit),
@@ -42,11 +54,24 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+struct Append;
+
+impl MergeOperator for Append {
+    fn fold(&self, existing: Option<&[u8]>, operand: &[u8]) -> Result<Vec<u8>, MergeError> {
+        self.combine(existing.unwrap_or_default(), operand)
+    }
+
+    fn combine(&self, first: &[u8], second: &[u8]) -> Result<Vec<u8>, MergeError> {
+        Ok([first, second].concat())
+    }
+}
+
 fn open(sim: &SimDisk) -> Database {
     let options = Options::new()
         .background(false)
         .log_segment_bytes(64 << 10)
         .memory_budget(8 << 20)
+        .merge_operator("append", Arc::new(Append))
         .durability(Durability::Buffered);
     words::with(options, "words", 1)
         .open_on(sim.disk())
@@ -65,11 +90,78 @@ fn is_taken(map: &Map, key: &[u8], value: &[u8]) -> bool {
     own.iter().any(|(word, _)| others.contains(word))
 }
 
-fn check_held(held: &[(ReadTransaction, Map, Vec<&'static str>)], items: &vellum::Table) {
+fn check_held(held: &[(ReadTransaction, Map, Vec<&'static str>)], items: &Table) {
     for (read, map, indexes) in held {
         for index in indexes {
             assert_eq!(keys_of(read, items, index), words_in(map));
         }
+    }
+}
+
+/// Makes the steps in `txn` and in the map of what it should see, up to one that ends it.
+fn write(
+    txn: &mut Transaction,
+    next: &mut Map,
+    (items, indexes): (&Table, &[&'static str]),
+    steps: impl Iterator<Item = Step>,
+) -> Option<Step> {
+    let mut saved = Vec::new();
+    for step in steps {
+        match step {
+            Step::Put(key, value) => {
+                let key = vec![key + 1];
+                let done = txn.insert(items, &key, &value);
+                put(next, indexes, (key, value), done);
+            }
+            Step::Append(key, more) => {
+                let key = vec![key + 1];
+                let done = txn.merge(items, &key, "append", &more);
+                let mut value = next.get(&key).cloned().unwrap_or_default();
+                value.extend(more);
+                put(next, indexes, (key, value), done);
+            }
+            Step::Remove(key) => {
+                txn.remove(items, [key + 1]).unwrap();
+                next.remove(&vec![key + 1]);
+            }
+            Step::RemoveFrom(from, to) => {
+                let (from, to) = ([from + 1], [to + 1]);
+                let before = next.len();
+                next.retain(|key, _| key[..] < from[..] || key[..] >= to[..]);
+                let removed = txn.delete_range(items, from..to).unwrap();
+                assert_eq!(removed as usize, before - next.len());
+            }
+            Step::Save => saved.push((txn.savepoint(), next.clone())),
+            Step::RollBackTo(which) => {
+                saved.truncate(which % saved.len().max(1) + 1);
+                if let Some((savepoint, then)) = saved.last() {
+                    txn.rollback_to(savepoint).unwrap();
+                    next.clone_from(then);
+                }
+            }
+            end => return Some(end),
+        }
+        for index in indexes {
+            assert_eq!(own_keys_of(txn, items, index), words_in(next));
+        }
+    }
+    None
+}
+
+/// What was done with a record is right, and stands in the map if it was.
+fn put(
+    next: &mut Map,
+    indexes: &[&str],
+    (key, value): (Vec<u8>, Vec<u8>),
+    done: Result<(), Error>,
+) {
+    let taken = indexes.contains(&"once") && is_taken(next, &key, &value);
+    match done {
+        Ok(()) => {
+            assert!(!taken);
+            next.insert(key, value);
+        }
+        Err(error) => assert!(taken && matches!(error, Error::NotUnique { .. })),
     }
 }
 
@@ -89,33 +181,7 @@ fn run(steps: Vec<Step>) {
     let mut steps = steps.into_iter().peekable();
     while steps.peek().is_some() {
         let (mut txn, mut next) = (db.begin().unwrap(), map.clone());
-        let mut ended = None;
-        for step in steps.by_ref() {
-            match step {
-                Step::Put(key, value) => {
-                    let key = vec![key + 1];
-                    let taken = indexes.contains(&"once") && is_taken(&next, &key, &value);
-                    match txn.insert(&items, &key, &value) {
-                        Ok(()) => {
-                            assert!(!taken);
-                            next.insert(key, value);
-                        }
-                        Err(error) => assert!(taken && matches!(error, Error::NotUnique { .. })),
-                    }
-                }
-                Step::Remove(key) => {
-                    txn.remove(&items, [key + 1]).unwrap();
-                    next.remove(&vec![key + 1]);
-                }
-                end => {
-                    ended = Some(end);
-                    break;
-                }
-            }
-            for index in &indexes {
-                assert_eq!(own_keys_of(&txn, &items, index), words_in(&next));
-            }
-        }
+        let ended = write(&mut txn, &mut next, (&items, &indexes), steps.by_ref());
         match ended {
             Some(Step::RollBack) => drop(txn),
             _ => {

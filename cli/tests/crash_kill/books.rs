@@ -1,6 +1,8 @@
-//! What commit number `n` writes, and whether a database holds exactly the first so many of them.
+//! What commit number `n` writes, and whether a database holds exactly the first so many of them, and the indexes
+//! what is in these.
 
-use vellum::{Database, ReadTransaction, Result, Table, Timestamp, Transaction};
+use vellum::plugin::{ExtractorFn, IndexKeys};
+use vellum::{Database, Options, Ordered, ReadTransaction, Result, Table, Timestamp, Transaction};
 
 use crate::random::Random;
 
@@ -8,6 +10,9 @@ use crate::random::Random;
 pub(crate) const COUNTER: &str = "counter";
 /// The parts' table.
 pub(crate) const PARTS: &str = "parts";
+
+/// The ordered indexes of the parts: by the first byte, and by all of the key turned round, unique.
+const INDEXES: [&str; 2] = ["first", "turned"];
 
 /// Each so many commits write more than a log's buffer holds.
 const LARGE_EVERY: u64 = 700;
@@ -46,6 +51,53 @@ pub(crate) fn write_next(txn: &mut Transaction, counter: &Table, table: &Table) 
     Ok(number)
 }
 
+fn extract(index: &str, key: &[u8], value: &[u8], keys: &mut IndexKeys) {
+    match index {
+        "first" => value.iter().take(1).for_each(|byte| keys.add([*byte])),
+        _ => keys.add(key.iter().rev().copied().collect::<Vec<_>>()),
+    }
+}
+
+/// With the extractors.
+pub(crate) fn with_indexes(options: Options) -> Options {
+    INDEXES.into_iter().fold(options, |options, index| {
+        options.key_extractor(ExtractorFn::new(index, 1, move |key, value, keys| {
+            extract(index, key, value, keys);
+            Ok(())
+        }))
+    })
+}
+
+pub(crate) fn make_indexes(db: &Database, parts: &Table) -> Result<()> {
+    db.create_ordered_index(parts, INDEXES[0], Ordered::new(INDEXES[0]))?;
+    db.create_ordered_index(parts, INDEXES[1], Ordered::unique(INDEXES[1]))
+}
+
+/// Whether each index that stands has what is in the records.
+fn check_indexes(read: &ReadTransaction, table: &Table) -> Vec<String> {
+    let mut violations = Vec::new();
+    for index in read.list_ordered_indexes(table).unwrap() {
+        let mut right = std::collections::BTreeSet::new();
+        for record in read.iter(table).unwrap() {
+            let (key, value) = record.unwrap();
+            let mut keys = IndexKeys::new();
+            extract(&index.name, &key, &value, &mut keys);
+            right.extend(keys.iter().map(|found| (found.to_vec(), key.to_vec())));
+        }
+        let entries = read
+            .range_by_index::<&[u8]>(table, &index.name, ..)
+            .unwrap();
+        let found = entries.map(|entry| {
+            let entry = entry.unwrap();
+            (entry.index_key().to_vec(), entry.key().to_vec())
+        });
+        if !found.eq(right) {
+            violations.push(format!("index {} is not that of the parts", index.name));
+        }
+    }
+    violations
+}
+
 fn decode(value: &[u8]) -> u64 {
     u64::from_le_bytes(value.try_into().unwrap())
 }
@@ -60,7 +112,7 @@ pub(crate) fn audit(db: &Database) -> (u64, Vec<String>) {
         .get(&counter, COUNTER)
         .unwrap()
         .map_or(0, |value| decode(&value));
-    let mut violations = Vec::new();
+    let mut violations = check_indexes(&read, &table);
     let (mut last, mut expected) = (Timestamp::ZERO, 0);
     for number in 1..=count {
         expected += parts(number);

@@ -7,7 +7,7 @@ use std::path::Path;
 use vellum::{CommitHandle, Database, Durability, Options, Result, Table};
 use vellum_sync::thread;
 
-use crate::books::{COUNTER, PARTS, write_next};
+use crate::books::{COUNTER, PARTS, make_indexes, write_next};
 use crate::random::Random;
 
 /// Commits under way in the thread that does not wait for each.
@@ -18,6 +18,7 @@ const UNDER_WAY: u64 = 16;
 pub(crate) fn run(place: &Path, options: &Options, seed: u64, most: u64, report: fn(u64)) {
     let db = options.open(place).unwrap();
     let (counter, parts) = (db.table(COUNTER).unwrap(), db.table(PARTS).unwrap());
+    make_indexes(&db, &parts).unwrap();
     let mut threads = Vec::new();
     for (number, choice) in [Some(Durability::Sync), Some(Durability::Buffered), None]
         .into_iter()

@@ -16,6 +16,12 @@ pub(crate) fn words(value: &[u8], keys: &mut IndexKeys) {
         .for_each(|word| keys.add(word));
 }
 
+/// The first of them.
+pub(crate) fn first(value: &[u8]) -> &[u8] {
+    let end = value.iter().position(|byte| *byte == b',');
+    &value[..end.unwrap_or(value.len())]
+}
+
 /// One of the extractors, in a version.
 pub(crate) fn with(options: Options, name: &str, version: u32) -> Options {
     let which = name.to_owned();
@@ -23,6 +29,7 @@ pub(crate) fn with(options: Options, name: &str, version: u32) -> Options {
         match (&*which, value) {
             ("value", b"refused") => return Err(ExtractError::new("it says so")),
             ("words", value) => words(value, keys),
+            ("first", value) => keys.add(first(value)),
             ("value", value) => keys.add(value),
             _ => unreachable!("an extractor that panics"),
         }
