@@ -214,7 +214,8 @@ impl Transaction {
     ///
     /// # Errors
     /// As [`Transaction::insert`]; [`InvalidArgument::UnknownOperator`]; [`Error::Merge`]: what the
-    /// operator says, here or from the commit; [`Error::Locked`] from the commit, if another has locked the key.
+    /// operator says, here or from the commit; from the commit [`Error::Locked`], if another has locked the key,
+    /// and [`Error::WriteMemory`], if the values that it makes take too much.
     pub fn merge(
         &mut self,
         table: &Table,

@@ -5,7 +5,7 @@
 mod common;
 
 use common::Place;
-use vellum::{Database, Durability, Error, Options, Remedy, Table, Transaction};
+use vellum::{Database, Durability, Error, Options, Remedy, Table, Transaction, Union};
 
 const MILLION: u64 = 1_000_000;
 
@@ -153,6 +153,41 @@ fn what_savepoints_keep_counts() {
         kept.clear();
         txn.insert(&items, "k", [n as u8; 900]).unwrap();
     }
+}
+
+/// What a commit makes of operands is larger than they are.
+#[test]
+fn what_is_merged_counts_as_it_is_written() {
+    let (db, items) = small();
+    let large = Union::set((0..2_000u64).map(u64::to_be_bytes));
+    for n in 0u32..100 {
+        db.transact(|txn| txn.insert(&items, n.to_be_bytes(), &large))
+            .unwrap();
+    }
+    let merge = |count: u32| {
+        let mut txn = db.begin().unwrap();
+        for n in 0..count {
+            let more = Union::set([5_000u64.to_be_bytes()]);
+            txn.merge(&items, n.to_be_bytes(), "union", more).unwrap();
+        }
+        txn.commit().map(drop)
+    };
+    let refused = merge(100);
+    assert!(
+        matches!(refused, Err(Error::WriteMemory { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(db.stats().unwrap().write_set_bytes, 0);
+    let read = db.begin_read().unwrap();
+    let found = read.get(&items, 0u32.to_be_bytes()).unwrap().unwrap();
+    assert_eq!(found, large[..]);
+    drop(found);
+    drop(read);
+    merge(30).unwrap();
+    assert_eq!(db.stats().unwrap().write_set_bytes, 0);
+    let read = db.begin_read().unwrap();
+    let merged = read.get(&items, 0u32.to_be_bytes()).unwrap().unwrap();
+    assert!(merged.len() > large.len());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The memory that the writes of open transactions may take together.
 //!
 //! # Rules
-//! 1. A transaction asks before its writes grow, and is granted what it asks for or refused. Nobody
+//! 1. A transaction asks before its writes grow (its commit, of what it folds, as soon as that is made), and is granted what it asks for or refused. Nobody
 //!    waits: what it would wait for may be its own, or be held by one that waits for it.
 //! 2. What is granted is never more than the limit, all together.
 //! 3. The first [`FREE_BYTES`] of each transaction are not asked for: so small ones touch no word that

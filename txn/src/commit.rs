@@ -26,6 +26,7 @@ mod stamping;
 use vellum_base::{TableId, Timestamp};
 
 use crate::admission::{check_schema, room_for, vectors_of};
+use crate::allowance::Grant;
 use crate::arena::{CellAt, Room};
 use crate::error::CommitError;
 use crate::gate::{Closed, Inside};
@@ -101,6 +102,7 @@ pub(crate) struct Commit<'a, S: Schema> {
     pin: &'a Pin<View<S>>,
     at: Timestamp,
     scratch: &'a mut Scratch,
+    grant: &'a mut Grant,
     guard: Guard<'a>,
     validation: Validation,
     merging: Merging,
@@ -117,12 +119,14 @@ impl<'a, S: Schema> Commit<'a, S> {
         at: Timestamp,
         own: Option<&'a LockSet>,
         scratch: &'a mut Scratch,
+        grant: &'a mut Grant,
     ) -> Self {
         Self {
             store,
             pin,
             at,
             scratch,
+            grant,
             guard: Guard::new(store.locks(), own),
             validation: Validation::new(at),
             merging: Merging::new(at),

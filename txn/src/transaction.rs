@@ -393,7 +393,7 @@ impl<S: Schema, O: Owner<S>> Transaction<S, O> {
             unreachable!("only dropping takes the pin")
         };
         let (store, own) = (self.owner.store(), self.locks.as_deref());
-        let commit = Commit::new(store, pin, self.at, own, &mut self.scratch);
+        let commit = Commit::new(store, pin, self.at, own, &mut self.scratch, &mut self.grant);
         let committed = commit.run(durability);
         if let Err(error) = &committed {
             refused(&mut self, error);

@@ -24,9 +24,11 @@ impl<S: Schema> Commit<'_, S> {
             Reader::new(view, self.store.seed(), at),
             self.store.operators(),
         );
-        self.scratch
-            .writes
-            .fold_merges(|key, operand| merge::fold(operators, reader, key, operand).map(Some))
+        let allowance = self.store.allowance();
+        self.scratch.writes.fold_merges(
+            |bytes| self.grant.cover(bytes, allowance),
+            |key, operand| merge::fold(operators, reader, key, operand).map(Some),
+        )
     }
 
     /// `merge`, rule 3, while the gate is closed. Where what became newer is in pages by now, it will be found
@@ -41,7 +43,9 @@ impl<S: Schema> Commit<'_, S> {
             self.store.operators(),
         );
         let mut is_here = true;
-        self.scratch.writes.fold_merges(|key, operand| {
+        let allowance = self.store.allowance();
+        let room = |bytes| self.grant.cover(bytes, allowance);
+        self.scratch.writes.fold_merges(room, |key, operand| {
             let newer = |one: &Generation| one.newest(key).filter(|newest| *newest > since);
             if newer(view.active())
                 .or_else(|| view.find_after(since, newer))

@@ -48,9 +48,10 @@ impl WriteSet {
     }
 
     /// Folds operands; what comes of them is what [`WriteSet::iter`] has from then on. Where `fold` gives
-    /// nothing, what came of it before stays.
+    /// nothing, what came of it before stays. `room` is asked each time for what it all takes in memory then.
     pub(crate) fn fold_merges(
         &mut self,
+        mut room: impl FnMut(usize) -> Result<(), CommitError>,
         mut fold: impl FnMut(HashedKey<'_>, Operand<'_>) -> Result<Option<Stored>, CommitError>,
     ) -> Result<(), CommitError> {
         let mut count = 0;
@@ -76,6 +77,7 @@ impl WriteSet {
                     None => self.folded.push(record),
                 }
                 check_commit_bytes(self.commit_bytes())?;
+                room(self.memory() + self.folded_bytes)?;
             }
             if let WriteBody::Merge { folded, .. } = &mut self.writes[place].body {
                 *folded = count as u32;

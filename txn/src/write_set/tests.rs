@@ -209,7 +209,7 @@ fn operands_stay_where_the_buffer_is_compacted_and_rolled_back() {
     };
     let before_folding = writes.commit_bytes();
     for _ in 0..2 {
-        writes.fold_merges(fold).unwrap();
+        writes.fold_merges(|_| Ok(()), fold).unwrap();
         let folded = "first, second".len() + LARGE_BYTES + "kept".len();
         assert_eq!(writes.commit_bytes() - before_folding, folded);
     }
