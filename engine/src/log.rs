@@ -175,14 +175,34 @@ impl CommitLog for Log {
     }
 
     fn cancel(&self, prepared: Prepared) {
-        match &self.kind {
-            Kind::Memory(none) => none.cancel(prepared),
-            Kind::ReadOnly(_) => {}
-            Kind::Files(_) => {
-                if let Some(wal) = self.wal() {
-                    cancel(wal, &prepared);
-                }
+        self.park(&prepared);
+        self.give_up(prepared);
+    }
+
+    fn park(&self, prepared: &Prepared) {
+        if let Some(wal) = self.wal() {
+            wal.cancel(reserved_len(prepared));
+        }
+    }
+
+    fn resume(&self, parked: Prepared) -> Result<Prepared, LogError> {
+        if let Kind::Files(_) = &self.kind {
+            let resumed = self.wal_to_write().and_then(|wal| {
+                let reserved = wal.reserve(reserved_len(&parked)).map_err(log_error)?;
+                reserved.keep();
+                Ok(())
+            });
+            if let Err(error) = resumed {
+                self.give_up(parked);
+                return Err(error);
             }
+        }
+        Ok(parked)
+    }
+
+    fn give_up(&self, parked: Prepared) {
+        if let (Some(wal), Some(reference)) = (self.wal(), written_ahead(&parked)) {
+            wal.cancel_large(reference);
         }
     }
 
@@ -263,13 +283,18 @@ fn prepare(wal: &Wal, payload: &[&[u8]]) -> Result<Prepared, WalError> {
     })
 }
 
-fn cancel(wal: &Wal, prepared: &Prepared) {
-    if prepared.reserved != WRITTEN_AHEAD {
-        return wal.cancel(prepared.reserved as usize);
+/// What is reserved for it.
+fn reserved_len(prepared: &Prepared) -> usize {
+    match prepared.reserved {
+        WRITTEN_AHEAD => LARGE_RECORD_LEN,
+        len => len as usize,
     }
-    wal.cancel(LARGE_RECORD_LEN);
-    if let Some(reference) = prepared.reference.as_deref().and_then(decode) {
-        wal.cancel_large(reference);
+}
+
+fn written_ahead(prepared: &Prepared) -> Option<LargeRef> {
+    match prepared.reserved {
+        WRITTEN_AHEAD => prepared.reference.as_deref().and_then(decode),
+        _ => None,
     }
 }
 

@@ -410,7 +410,12 @@ impl Error {
                 key,
                 operator,
                 why,
-            } => once_settled(handle, Self::of_merge(name(table), &key, operator, why)),
+            } => {
+                // The record may be newer than the snapshot [16].
+                let (visible, shared) = (handle.shared().store.visible(), handle.shared());
+                let refused = Self::of_merge(name(table), &key, operator, why);
+                shared.wait_settled(visible).err().unwrap_or(refused)
+            }
             CommitError::Base(error) => Self::from_base(&error),
             CommitError::WriteMemory {
                 bytes,

@@ -414,7 +414,9 @@ impl Transaction {
     /// # Errors
     /// [`Error::Conflict`], [`Error::ReadConflict`], [`Error::Locked`]: retry, or use [`crate::Database::transact`] or its
     /// like. [`Error::DiskFull`],
-    /// [`Error::OutOfMemory`], [`Error::TableDropped`], [`Error::Closed`]: nothing was committed.
+    /// [`Error::OutOfMemory`], [`Error::TableDropped`], [`Error::Closed`]: nothing was committed; nor with
+    /// [`Error::Io`] and [`Error::Corrupt`]: the commit would have to wait for pages to be written, and they cannot
+    /// be for that reason. What merges may also be refused with [`Error::Merge`] and [`Error::WriteMemory`].
     /// [`Error::Poisoned`]: the log failed; if that was while waiting, the commit may be durable or
     /// not, which shows when the database is opened again.
     pub fn commit(self) -> Result<Timestamp> {

@@ -234,3 +234,33 @@ fn what_a_removed_range_had_taken_is_given_back_when_it_is_needed() {
     txn.commit().unwrap();
     assert_eq!(db.begin_read().unwrap().iter(&items).unwrap().count(), 70);
 }
+
+/// More than a generation has room for, and than a record of the log: while it waits for another generation, what
+/// was written ahead stays.
+#[test]
+fn what_was_written_ahead_stays_while_there_is_no_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options::new()
+        .background(false)
+        .memory_budget(64 << 20)
+        .log_segment_bytes(64 << 10);
+    let place = directory.path().join("db");
+    let write = |db: &Database, items: &Table, round: u8| {
+        let mut txn = db.begin().unwrap();
+        for n in 0u32..60_000 {
+            txn.insert(items, n.to_be_bytes(), [round; 8]).unwrap();
+        }
+        txn.commit().unwrap();
+    };
+    let db = options.open(&place).unwrap();
+    let items = db.table("items").unwrap();
+    write(&db, &items, 1);
+    write(&db, &items, 2);
+    drop((items, db));
+    let db = options.open(&place).unwrap();
+    let items = db.open_table("items").unwrap();
+    let read = db.begin_read().unwrap();
+    let all = read.iter(&items).unwrap().map(Result::unwrap);
+    assert_eq!(all.filter(|(_, value)| **value == [2; 8]).count(), 60_000);
+    assert!(db.verify().unwrap().is_clean());
+}

@@ -2,10 +2,13 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use common::{put, texts};
 use vellum::Database;
+
+type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 
 fn keys(pairs: Vec<(String, String)>) -> Vec<String> {
     pairs.into_iter().map(|(key, _)| key).collect()
@@ -215,4 +218,88 @@ fn what_is_lent_may_stand_in_pages_of_its_own() {
     let (key, last) = entries.next_back_lent().unwrap().unwrap();
     assert_eq!((key, last.len()), (&b"d"[..], 200_000));
     assert_eq!(entries.next_lent().unwrap(), None);
+}
+
+/// Ranges of a snapshot and of a transaction with own writes, held open from both ends over everything that others
+/// do meanwhile: commits, merges, checkpoints, vacuums.
+#[test]
+fn ranges_that_stay_open_are_disturbed_by_nothing() {
+    const RECORDS: u32 = 600;
+    let place = common::Place::new();
+    let options = common::small().background(false).memory_budget(8 << 20);
+    let db = options.open(place.path()).unwrap();
+    let items = db.table("items").unwrap();
+    let fill = |from: u32, step: usize, byte: u8| {
+        let mut txn = db.begin().unwrap();
+        for number in (from..RECORDS).step_by(step) {
+            txn.insert(&items, number.to_be_bytes(), [byte; 300])
+                .unwrap();
+        }
+        txn.commit().unwrap();
+    };
+    fill(0, 1, 1);
+    db.checkpoint().unwrap();
+    fill(1, 3, 2);
+    let old: Map = (0..RECORDS)
+        .map(|number| {
+            (
+                number.to_be_bytes().to_vec(),
+                [1 + u8::from(number % 3 == 1); 300].to_vec(),
+            )
+        })
+        .collect();
+    let read = db.begin_read().unwrap();
+    let mut txn = db.begin().unwrap();
+    let (mut all, mut some) = (read.iter(&items).unwrap(), old.iter());
+    let mut lent = read.iter(&items).unwrap();
+    let mut lent_of = old.clone().into_iter();
+    let own = {
+        let mut own = old.clone();
+        for number in (0..RECORDS).step_by(7) {
+            txn.insert(&items, number.to_be_bytes(), "own").unwrap();
+            own.insert(number.to_be_bytes().to_vec(), b"own".to_vec());
+            txn.remove(&items, (number + 1).to_be_bytes()).unwrap();
+            own.remove(&(number + 1).to_be_bytes()[..]);
+        }
+        own
+    };
+    let (mut written, mut own) = (txn.iter(&items).unwrap(), own.into_iter());
+    for draw in 0..=RECORDS {
+        let shown = |entry: Option<vellum::Result<(vellum::Key<'_>, vellum::Value<'_>)>>| {
+            entry.map(|entry| {
+                let (key, value) = entry.unwrap();
+                (key.to_vec(), value.to_vec())
+            })
+        };
+        let of = |entry: Option<(&Vec<u8>, &Vec<u8>)>| {
+            entry.map(|(key, value)| (key.clone(), value.clone()))
+        };
+        match draw % 3 {
+            0 => {
+                assert_eq!(shown(all.next_back()), of(some.next_back()));
+                assert_eq!(shown(written.next()), own.next());
+            }
+            _ => {
+                assert_eq!(shown(all.next()), of(some.next()));
+                assert_eq!(shown(written.next_back()), own.next_back());
+            }
+        }
+        let next = lent.next_lent().unwrap();
+        let next = next.map(|(key, value)| (key.to_vec(), value.to_vec()));
+        assert_eq!(next, lent_of.next());
+        match draw % 100 {
+            20 => fill(draw % 11, 5, draw as u8),
+            40 => db.checkpoint().unwrap(),
+            60 => {
+                let mut other = db.begin().unwrap();
+                other
+                    .delete_range(&items, draw.to_be_bytes()..(draw + 50).to_be_bytes())
+                    .unwrap();
+                other.commit().unwrap();
+            }
+            80 => drop(db.vacuum().unwrap()),
+            _ => {}
+        }
+    }
+    assert!(all.next().is_none() && own.next().is_none() && lent.next_lent().unwrap().is_none());
 }

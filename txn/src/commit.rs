@@ -3,8 +3,8 @@
 //! # Rules
 //! 1. Everything that may wait comes before the gate: encoding, writing large payloads ahead,
 //!    reserving log space. An arena without room is found before anything is installed; the
-//!    committer leaves, gives back what it reserved, waits until one more may be sealed (`backlog`),
-//!    seals, and prepares again [4]. Who writes much looks for room before, and writes ahead once.
+//!    committer leaves, gives its space in the log back, waits until one more may be sealed (`backlog`),
+//!    seals, reserves again, and enters again [4]. What was written ahead stays.
 //! 2. Inside, in order of (table, key): the key's newest version in every generation with later
 //!    commits than the snapshot, also in those that were merged meanwhile, is no later than the snapshot
 //!    [5]; then the pending version is installed (`generation`, rule 2). Key order gives progress: of
@@ -33,7 +33,7 @@ use crate::gate::{Closed, Inside};
 use crate::generation::{Generation, HashedKey, Install};
 use crate::guard::Guard;
 use crate::locks::LockSet;
-use crate::log::{Appended, Claimed, Durability, Prepared};
+use crate::log::{Appended, Claimed, Durability, Parked};
 use crate::merge::{Merging, Newer};
 use crate::node::Body;
 use crate::order::BACKLOG_MAX;
@@ -75,19 +75,14 @@ const PREFETCHED: usize = 16;
 const BACKLOG_EVERY: usize = 1024;
 
 /// What one passage through the gate came to.
-enum Passage {
+enum Passage<'a> {
     Committed(Timestamp),
     /// The generation of this number has no room.
-    Full(u64),
+    Full(u64, Parked<'a>),
     /// What was merged into has become newer meanwhile, or is about to.
-    Newer {
-        newer: Newer,
-        prepared: Prepared,
-    },
+    Newer(Newer, Claimed<'a>),
     /// Others committed meanwhile what may have been read, too much of it to be looked at inside.
-    Overtaken {
-        prepared: Prepared,
-    },
+    Overtaken(Claimed<'a>),
 }
 
 /// How a committer passes.
@@ -136,6 +131,18 @@ impl<'a, S: Schema> Commit<'a, S> {
     }
 
     pub(crate) fn run(mut self, durability: Durability) -> Result<Timestamp, CommitError> {
+        let outcome = self.try_to(durability);
+        let registry = self.store.registry();
+        let slot = registry.slots().slot(registry.claim(self.pin));
+        match &outcome {
+            Ok(_) => slot.count_commit(),
+            Err(error) if error.is_conflict() => slot.count_conflict(),
+            Err(_) => {}
+        }
+        outcome
+    }
+
+    fn try_to(&mut self, durability: Durability) -> Result<Timestamp, CommitError> {
         self.scratch.payload.clear();
         if let Some(mut reads) = self.scratch.reads.take() {
             self.read = reads.set().tables();
@@ -153,10 +160,6 @@ impl<'a, S: Schema> Commit<'a, S> {
         let pace = || latest().bytes_used() as u64;
         let backlog = self.store.backlog();
         backlog.keep_pace(pace)?;
-        // What is merged needs room for what is not known yet.
-        if self.is_large() && !self.scratch.writes.has_merges() {
-            self.find_room()?;
-        }
         // The cache misses of installing overlap with encoding and reserving.
         let active = latest();
         for (key, _) in self.scratch.writes.all_written().take(PREFETCHED) {
@@ -173,46 +176,25 @@ impl<'a, S: Schema> Commit<'a, S> {
             }
         }
         let log = self.store.log();
-        let mut prepared = None;
+        let payload = &self.scratch.payload;
+        let mut claimed = payload.with_pieces(|pieces| Claimed::prepare(log, pieces))?;
         loop {
-            let payload = &self.scratch.payload;
-            let claimed = match prepared.take() {
-                Some(prepared) => Claimed::new(log, prepared),
-                None => payload.with_pieces(|pieces| Claimed::prepare(log, pieces))?,
-            };
             self.fold()?;
             self.validate(usize::MAX)?;
-            match self.pass(claimed, durability)? {
-                Passage::Committed(at) => {
-                    self.count();
-                    return Ok(at);
-                }
-                Passage::Overtaken { prepared: still } => {
+            claimed = match self.pass(claimed, durability)? {
+                Passage::Committed(at) => return Ok(at),
+                Passage::Overtaken(claimed) => {
                     self.losses += 1;
-                    prepared = Some(still);
+                    claimed
                 }
-                Passage::Newer {
-                    newer,
-                    prepared: still,
-                } => {
+                Passage::Newer(newer, claimed) => {
                     self.merging.give_way(newer);
-                    prepared = Some(still);
+                    claimed
                 }
-                Passage::Full(generation) => self.make_room(generation)?,
-            }
-        }
-    }
-
-    /// Rule 1, where much is written.
-    fn find_room(&mut self) -> Result<(), CommitError> {
-        loop {
-            let active = self.store.registry().latest(self.pin).active();
-            match self.take_room(active) {
-                Some(room) => {
-                    self.scratch.room = (active.number(), room);
-                    return Ok(());
+                Passage::Full(generation, parked) => {
+                    self.make_room(generation)?;
+                    parked.resume()?
                 }
-                None => self.make_room(active.number())?,
             }
         }
     }
@@ -227,9 +209,9 @@ impl<'a, S: Schema> Commit<'a, S> {
     /// One passage through the gate.
     fn pass(
         &mut self,
-        claimed: Claimed<'_>,
+        claimed: Claimed<'a>,
         durability: Durability,
-    ) -> Result<Passage, CommitError> {
+    ) -> Result<Passage<'a>, CommitError> {
         let registry = self.store.registry();
         let claim = registry.claim(self.pin);
         let gate = self.store.gate();
@@ -247,29 +229,25 @@ impl<'a, S: Schema> Commit<'a, S> {
             Passing::Alone(_) => self.fold_again(view),
         };
         let outcome = folded.and_then(|()| self.install(view, generation, &mut rows));
-        let prepared = claimed.keep();
         let cell = match outcome {
             Ok(Some(cell)) => cell,
             Ok(None) => {
                 drop(inside);
-                self.store.log().cancel(prepared);
-                return Ok(Passage::Full(generation.number()));
+                return Ok(Passage::Full(generation.number(), claimed.park()));
             }
             Err(error) => {
                 self.take_back(generation, &rows);
                 drop(inside);
                 if let Some(newer) = self.merging.met.take() {
-                    return Ok(Passage::Newer { newer, prepared });
+                    return Ok(Passage::Newer(newer, claimed));
                 }
                 if self.guard.is_passing(self.store.seed(), &error) {
-                    return Ok(Passage::Overtaken { prepared });
+                    return Ok(Passage::Overtaken(claimed));
                 }
-                self.store.log().cancel(prepared);
-                self.count_conflict();
                 return Err(error);
             }
         };
-        let result = self.sequence(generation, cell, prepared, durability);
+        let result = self.sequence(generation, cell, claimed, durability);
         match &result {
             Ok(Passage::Committed(at)) => self.copy_stamps(generation, cell, &rows, *at),
             _ => self.take_back(generation, &rows),
@@ -403,11 +381,7 @@ impl<'a, S: Schema> Commit<'a, S> {
         self.store.recent().want(m);
         let view = self.store.registry().latest(self.pin);
         let validation = &mut self.validation;
-        let valid = validation.extend(m, view, &reads.lock(), looks_max);
-        if valid.is_err() {
-            self.count_conflict();
-        }
-        valid
+        validation.extend(m, view, &reads.lock(), looks_max)
     }
 
     /// Whether it writes so much that doing so in vain costs others.
@@ -428,24 +402,20 @@ impl<'a, S: Schema> Commit<'a, S> {
         &mut self,
         generation: &Generation,
         cell: Option<CellAt>,
-        mut prepared: Prepared,
+        mut claimed: Claimed<'a>,
         durability: Durability,
-    ) -> Result<Passage, CommitError> {
+    ) -> Result<Passage<'a>, CommitError> {
         let mut rounds = 0;
         let mut locks_met = self.guard.begin();
         loop {
             if locks_met {
                 let keys = self.scratch.writes.iter().map(|(key, _)| key);
-                if let Err(error) = self.guard.look(keys) {
-                    self.store.log().cancel(prepared);
-                    self.count_conflict();
-                    return Err(error);
-                }
+                self.guard.look(keys)?;
             }
-            let (appended, met) = self.append(generation, cell, prepared, durability)?;
+            let (appended, met) = self.append(generation, cell, claimed, durability)?;
             match appended {
                 Appended::At(at) => return Ok(Passage::Committed(at)),
-                Appended::Refused(still) => prepared = still,
+                Appended::Refused(prepared) => claimed = Claimed::new(self.store.log(), prepared),
             }
             locks_met = met;
             if locks_met {
@@ -454,16 +424,11 @@ impl<'a, S: Schema> Commit<'a, S> {
             let looks_max = match (self.is_alone(), rounds < ROUNDS_INSIDE) {
                 (true, _) => usize::MAX,
                 (false, true) => LOOKS_INSIDE,
-                (false, false) => return Ok(Passage::Overtaken { prepared }),
+                (false, false) => return Ok(Passage::Overtaken(claimed)),
             };
             rounds += 1;
-            match self.validate(looks_max) {
-                Ok(true) => {}
-                Ok(false) => return Ok(Passage::Overtaken { prepared }),
-                Err(error) => {
-                    self.store.log().cancel(prepared);
-                    return Err(error);
-                }
+            if !self.validate(looks_max)? {
+                return Ok(Passage::Overtaken(claimed));
             }
         }
     }
@@ -473,7 +438,7 @@ impl<'a, S: Schema> Commit<'a, S> {
         &self,
         generation: &Generation,
         cell: Option<CellAt>,
-        prepared: Prepared,
+        claimed: Claimed<'a>,
         durability: Durability,
     ) -> Result<(Appended, bool), CommitError> {
         let Some((_, only)) = self.scratch.installed.first() else {
@@ -494,8 +459,8 @@ impl<'a, S: Schema> Commit<'a, S> {
         };
         let log = self.store.log();
         let payload = &self.scratch.payload;
-        let appended =
-            payload.with_pieces(|pieces| log.append(prepared, pieces, durability, &mut steps));
+        let appended = payload
+            .with_pieces(|pieces| log.append(claimed.keep(), pieces, durability, &mut steps));
         Ok((appended?, steps.locks_met))
     }
 
@@ -537,22 +502,6 @@ impl<'a, S: Schema> Commit<'a, S> {
                 generation.order().tidy(generation.arena());
             }
         }
-    }
-
-    fn count(&self) {
-        let registry = self.store.registry();
-        registry
-            .slots()
-            .slot(registry.claim(self.pin))
-            .count_commit();
-    }
-
-    fn count_conflict(&self) {
-        let registry = self.store.registry();
-        registry
-            .slots()
-            .slot(registry.claim(self.pin))
-            .count_conflict();
     }
 }
 

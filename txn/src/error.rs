@@ -92,6 +92,16 @@ pub enum CommitError {
     Memory(String),
 }
 
+impl CommitError {
+    /// Whether another transaction is in the way.
+    pub(crate) fn is_conflict(&self) -> bool {
+        matches!(
+            self,
+            Self::Conflict { .. } | Self::Read { .. } | Self::Locked { .. }
+        )
+    }
+}
+
 impl fmt::Display for CommitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -64,7 +64,8 @@ impl Gate {
         slots: &'a Slots<X>,
         claim: &'a Claim,
     ) -> Option<Inside<'a, X>> {
-        slots.slot(claim).inside.swap(1, Ordering::Relaxed);
+        // Not Relaxed: a compiler might make a plain store of that, which is no fence.
+        slots.slot(claim).inside.swap(1, Ordering::AcqRel);
         let inside = Inside { slots, claim };
         fence_after_exchange();
         // Acquire: rule 4.

@@ -59,6 +59,38 @@ impl<'a> Claimed<'a> {
     pub(crate) fn keep(mut self) -> Prepared {
         self.prepared.take().unwrap_or_default()
     }
+
+    /// Without its space in the log from now on: for who waits for something else.
+    pub(crate) fn park(self) -> Parked<'a> {
+        let log = self.log;
+        let prepared = self.keep();
+        log.park(&prepared);
+        let prepared = Some(prepared);
+        Parked { log, prepared }
+    }
+}
+
+/// What was prepared and has no space in the log; given up when it is dropped.
+pub(crate) struct Parked<'a> {
+    log: &'a dyn CommitLog,
+    prepared: Option<Prepared>,
+}
+
+impl<'a> Parked<'a> {
+    /// Takes space again. May wait.
+    pub(crate) fn resume(mut self) -> Result<Claimed<'a>, LogError> {
+        let prepared = self.prepared.take().unwrap_or_default();
+        let prepared = self.log.resume(prepared)?;
+        Ok(Claimed::new(self.log, prepared))
+    }
+}
+
+impl Drop for Parked<'_> {
+    fn drop(&mut self) {
+        if let Some(prepared) = self.prepared.take() {
+            self.log.give_up(prepared);
+        }
+    }
 }
 
 impl Drop for Claimed<'_> {
@@ -124,6 +156,19 @@ pub trait CommitLog: Send + Sync + 'static {
     /// Gives back what was prepared.
     fn cancel(&self, prepared: Prepared);
 
+    /// Gives back the space that was reserved, and nothing of what was written ahead, until `resume` or
+    /// `give_up`.
+    fn park(&self, prepared: &Prepared);
+
+    /// Reserves the space again. May wait; called outside the gate.
+    ///
+    /// # Errors
+    /// Any [`LogError`]; nothing is held then.
+    fn resume(&self, parked: Prepared) -> Result<Prepared, LogError>;
+
+    /// Gives back what is left of what was parked.
+    fn give_up(&self, parked: Prepared);
+
     /// Sequences a commit. `payload` is what was given to `prepare`.
     ///
     /// # Errors
@@ -174,6 +219,14 @@ impl CommitLog for NoLog {
     }
 
     fn cancel(&self, _prepared: Prepared) {}
+
+    fn park(&self, _prepared: &Prepared) {}
+
+    fn resume(&self, parked: Prepared) -> Result<Prepared, LogError> {
+        Ok(parked)
+    }
+
+    fn give_up(&self, _parked: Prepared) {}
 
     fn append(
         &self,

@@ -174,7 +174,7 @@ impl<X: Default> Slots<X> {
     }
 
     fn pop(&self, stack: &Stack) -> Option<u32> {
-        // Acquire: pairs with `release`.
+        // Acquire: pairs with `push`.
         let mut top = stack.top.load(Ordering::Acquire);
         loop {
             let number = (top as u32).checked_sub(1)?;
@@ -229,7 +229,7 @@ impl<X: Default> Slots<X> {
         })
     }
 
-    /// Every slot that was ever claimed. Some of them may be free, or not yet made.
+    /// The homes, and every other slot that was ever claimed. Some of them may be free, or not yet made.
     ///
     /// The caller fences as its protocol demands: a slot that is claimed for the first time
     /// after that is not missed in a way that matters, as with any slot that is claimed later.
@@ -260,5 +260,51 @@ fn tag_after(top: u64) -> u64 {
 impl<X> std::fmt::Debug for Slots<X> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Slots").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Across the border of the homes, of the first block and of those after it.
+    #[test]
+    fn no_slot_is_given_twice_or_lost() {
+        let slots = Slots::<u32>::new();
+        for round in 1..4u64 {
+            let claims: Vec<_> = (0..200).map(|_| slots.claim(round)).collect();
+            let numbers: BTreeSet<_> = claims.iter().map(|claim| claim.0).collect();
+            assert_eq!(numbers.len(), claims.len());
+            let count = |word| {
+                let words = slots
+                    .iter()
+                    .map(|slot| slot.protects.load(Ordering::Relaxed));
+                words.filter(|found| *found == word).count()
+            };
+            assert_eq!(count(round), 200);
+            // One home, that of this thread, and the others from the stacks.
+            assert_eq!(
+                slots.high_water.load(Ordering::Relaxed),
+                GROUPS as u32 + 199
+            );
+            claims.into_iter().for_each(|claim| slots.release(claim));
+            assert_eq!((count(round), count(0)), (0, GROUPS + 199));
+        }
+    }
+
+    #[test]
+    fn homes_are_never_on_a_stack() {
+        let slots = Slots::<u32>::new();
+        for home in 0..GROUPS as u32 {
+            slots.release(Claim(home));
+        }
+        let first = slots.claim(1);
+        assert!((first.0 as usize) < GROUPS);
+        let second = slots.claim(1);
+        assert_eq!(second.0 as usize, GROUPS, "a new one");
+        slots.release(second);
+        assert_eq!(slots.claim(1).0 as usize, GROUPS, "from the stack");
     }
 }

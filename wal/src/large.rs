@@ -59,6 +59,17 @@ struct Usage {
     pending: usize,
 }
 
+impl Usage {
+    /// A payload's record was appended, or never will be.
+    fn end_one(&mut self) {
+        debug_assert!(
+            self.pending > 0,
+            "a payload was appended or given back twice"
+        );
+        self.pending = self.pending.saturating_sub(1);
+    }
+}
+
 impl State {
     /// Rule 2. `None`: the active file is too full.
     fn claim(&mut self, padded: u64) -> Option<Range> {
@@ -202,7 +213,7 @@ impl LargeFiles {
         let mut state = self.state.lock();
         let usage = state.files.entry(number).or_default();
         usage.last = usage.last.max(Some(lsn));
-        usage.pending = usage.pending.saturating_sub(1);
+        usage.end_one();
     }
 
     /// Recovery met a reference.
@@ -216,7 +227,7 @@ impl LargeFiles {
     pub(crate) fn give_back(&self, number: u64) {
         let mut state = self.state.lock();
         if let Some(usage) = state.files.get_mut(&number) {
-            usage.pending = usage.pending.saturating_sub(1);
+            usage.end_one();
         }
     }
 

@@ -9,6 +9,8 @@ pub(crate) trait Hook: Send + Sync + 'static {
 
     fn cancelled(&self) {}
 
+    fn parked(&self) {}
+
     /// Comes before a commit of this payload is sequenced; whether it is refused once.
     fn is_refused(&self, _payload: &[u8]) -> bool {
         false
@@ -36,6 +38,19 @@ impl<H: Hook> CommitLog for Hooked<H> {
     fn cancel(&self, prepared: Prepared) {
         self.hook.cancelled();
         self.inner.cancel(prepared);
+    }
+
+    fn park(&self, prepared: &Prepared) {
+        self.hook.parked();
+        self.inner.park(prepared);
+    }
+
+    fn resume(&self, parked: Prepared) -> Result<Prepared, LogError> {
+        self.inner.resume(parked)
+    }
+
+    fn give_up(&self, parked: Prepared) {
+        self.inner.give_up(parked);
     }
 
     fn append(

@@ -172,7 +172,7 @@ fn committers_wait_for_a_merge_and_hear_why_there_is_none() {
     ));
 }
 
-/// Merges as soon as a commit gives back what it reserved.
+/// Merges as soon as a commit gives its space in the log back.
 #[derive(Default)]
 struct Merger {
     db: Mutex<Option<Db>>,
@@ -184,7 +184,7 @@ impl Hook for Merger {
         self.prepared.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn cancelled(&self) {
+    fn parked(&self) {
         if let Some(db) = &*self.db.lock() {
             merge(db);
         }
@@ -221,7 +221,7 @@ fn who_waits_for_a_merge_holds_nothing_of_the_log() {
 }
 
 #[test]
-fn who_writes_much_prepares_once() {
+fn nobody_prepares_twice() {
     let (log, db) = with_merger(256 << 10);
     for round in 0u8..8 {
         let mut txn = begin(&db);

@@ -23,6 +23,14 @@ impl CommitLog for Lagging {
 
     fn cancel(&self, _: Prepared) {}
 
+    fn park(&self, _: &Prepared) {}
+
+    fn resume(&self, parked: Prepared) -> Result<Prepared, LogError> {
+        Ok(parked)
+    }
+
+    fn give_up(&self, _: Prepared) {}
+
     fn append(
         &self,
         _: Prepared,
