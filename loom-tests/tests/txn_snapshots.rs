@@ -15,12 +15,19 @@ use vellum_txn::{
     Transaction,
 };
 
-fn commit(db: &Db, keys: &[&[u8]]) -> Result<Timestamp, CommitError> {
+type Txn = Transaction<NoColumns, Db>;
+
+/// Has written these keys.
+fn begun(db: &Db, keys: &[&[u8]]) -> Result<Txn, CommitError> {
     let mut txn = Transaction::begin(Db::clone(db));
     for key in keys {
         txn.put(TABLE, key, b"v", &[])?;
     }
-    txn.commit(Durability::Buffered)
+    Ok(txn)
+}
+
+fn commit(db: &Db, keys: &[&[u8]]) -> Result<Timestamp, CommitError> {
+    begun(db, keys)?.commit(Durability::Buffered)
 }
 
 fn has(snapshot: &Snapshot<NoColumns, Db>, key: &[u8]) -> bool {
@@ -98,6 +105,63 @@ fn the_visible_watermark_has_no_gap() {
         let mut at: Vec<u64> = writers.into_iter().map(|w| w.join().unwrap().0).collect();
         at.sort_unstable();
         assert_eq!(at, [1, 2]);
+    });
+}
+
+/// Two commits of these keys beside a snapshot, which has those that succeeded up to its timestamp, whole, and
+/// nothing of the other; how many succeeded. The timestamps are theirs alone, and all keys are free
+/// again.
+fn beside_a_snapshot(db: &Db, commits: [(Txn, [&'static [u8]; 2]); 2]) -> u64 {
+    let running = commits.map(|(txn, keys)| {
+        let committing = thread::spawn(move || txn.commit(Durability::Buffered).ok());
+        (committing, keys)
+    });
+    let (other, keys) = (Db::clone(db), running.each_ref().map(|(_, keys)| *keys));
+    let reader = thread::spawn(move || {
+        let snapshot = Snapshot::begin(other);
+        let seen = keys.map(|keys| keys.map(|key| has(&snapshot, key)));
+        (snapshot, seen)
+    });
+    let (snapshot, seen) = reader.join().unwrap();
+    let ended = running.map(|(committing, keys)| (committing.join().unwrap(), keys));
+    let counts = |at: Option<Timestamp>| at.is_some_and(|at| at <= snapshot.at());
+    let is_there = |key: &[u8]| {
+        let mut writers = ended.iter().filter(|(_, keys)| keys.contains(&key));
+        writers.any(|(at, _)| counts(*at))
+    };
+    let right = ended.map(|(_, keys)| keys.map(is_there));
+    assert_eq!(seen, right, "of {ended:?} at {}", snapshot.at());
+    drop(snapshot);
+    let succeeded = ended.iter().filter(|(at, _)| at.is_some()).count() as u64;
+    assert_eq!(db.visible(), Timestamp(succeeded), "one for each success");
+    for (number, (_, keys)) in (1..).zip(&ended) {
+        assert_eq!(commit(db, keys), Ok(Timestamp(succeeded + number)));
+    }
+    succeeded
+}
+
+/// Of two that write one key one commits; the watermark passes over the other.
+#[test]
+fn the_watermark_passes_over_commits_that_fail() {
+    let model = Model::new("txn_snapshots::the_watermark_passes_over_commits_that_fail");
+    model.preemptions(1).executions(30_000).check(|| {
+        let db = store();
+        let both: [[&'static [u8]; 2]; 2] = [[b"a", b"k"], [b"b", b"k"]];
+        let both = both.map(|keys| (begun(&db, &keys).unwrap(), keys));
+        assert_eq!(beside_a_snapshot(&db, both), 1);
+    });
+}
+
+/// So it does over one that the log refuses, since what it relies on was overtaken.
+#[test]
+fn the_watermark_passes_over_commits_that_are_refused() {
+    let model = Model::new("txn_snapshots::the_watermark_passes_over_commits_that_are_refused");
+    model.preemptions(1).executions(30_000).check(|| {
+        let db = store();
+        let both: [[&'static [u8]; 2]; 2] = [[b"a", b"k"], [b"b", b"c"]];
+        let mut both = both.map(|keys| (begun(&db, &keys).unwrap(), keys));
+        both[1].0.mark_read(TABLE, b"k");
+        assert!(beside_a_snapshot(&db, both) > 0);
     });
 }
 
