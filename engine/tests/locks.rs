@@ -7,15 +7,33 @@
     reason = "a helper of tests fails its test"
 )]
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use vellum::{Database, Deadlock, Durability, Error, Isolation, Options, Table, Transaction};
+use vellum::plugin::ExtractorFn;
+use vellum::{
+    Database, Deadlock, Durability, Error, Isolation, MergeError, MergeOperator, Options, Ordered,
+    Record, Table, Transaction,
+};
 use vellum_sync::atomic::{AtomicU64, Ordering};
 use vellum_sync::thread::{self, JoinHandle};
+
+struct Append;
+
+impl MergeOperator for Append {
+    fn fold(&self, existing: Option<&[u8]>, operand: &[u8]) -> Result<Vec<u8>, MergeError> {
+        self.combine(existing.unwrap_or_default(), operand)
+    }
+
+    fn combine(&self, first: &[u8], second: &[u8]) -> Result<Vec<u8>, MergeError> {
+        Ok([first, second].concat())
+    }
+}
 
 /// One whose locks are waited for as long as need be: a machine may be slow.
 fn patient() -> Database {
     let options = Options::new().lock_timeout(Duration::MAX);
+    let options = options.merge_operator("append", Arc::new(Append));
     options.in_memory().unwrap()
 }
 
@@ -89,6 +107,88 @@ fn what_is_locked_for_update_is_committed_by_nobody_else() {
     }
 }
 
+/// Whatever writes a key that somebody else has locked is refused when it commits, and nothing else of its
+/// transaction is committed.
+#[test]
+fn no_kind_of_write_passes_a_lock() {
+    type Write = fn(&mut Transaction, &Table) -> vellum::Result<()>;
+    let writes: [Write; 6] = [
+        |txn, table| txn.insert(table, "b", "new"),
+        |txn, table| txn.remove(table, "b"),
+        |txn, table| txn.insert_record(table, "b", Record::new("new")),
+        |txn, table| txn.merge(table, "b", "append", "new"),
+        |txn, table| assert_removes(txn.delete_range(table, "a".."c")?),
+        |txn, table| {
+            let stands = txn.get_record(table, "b")?.unwrap().version();
+            txn.compare_and_swap(table, "b", stands, "new")
+        },
+    ];
+    for isolation in [Isolation::Snapshot, Isolation::Serializable] {
+        for (number, write) in writes.into_iter().enumerate() {
+            for share in [false, true] {
+                let (db, table) = fresh();
+                let mut holder = db.begin_with(isolation).unwrap();
+                let locked = match share {
+                    true => holder.get_for_share(&table, "b"),
+                    false => holder.get_for_update(&table, "b"),
+                };
+                assert_eq!(locked.unwrap().unwrap(), "old");
+                let mut other = db.begin_with(isolation).unwrap();
+                other.insert(&table, "d", "new").unwrap();
+                write(&mut other, &table).unwrap();
+                assert!(is_locked(other.commit(), "b"), "{number}, {isolation:?}");
+                let read = db.begin_read().unwrap();
+                assert!(read.get(&table, "d").unwrap().is_none());
+                assert_eq!(read.get(&table, "b").unwrap().unwrap(), "old");
+                // Nor does it keep its holder from anything.
+                holder.insert(&table, "b", "own").unwrap();
+                holder.commit().unwrap();
+                db.transact(|txn| write(txn, &table)).unwrap();
+            }
+        }
+    }
+}
+
+fn assert_removes(removed: u64) -> vellum::Result<()> {
+    assert_eq!(removed, 2);
+    Ok(())
+}
+
+/// Who has lost often locks the entries of unique indexes as well: nobody else takes what they stand for.
+#[test]
+fn an_entry_of_a_unique_index_is_locked_as_a_key_is() {
+    let values = ExtractorFn::new("values", 1, |_, value, keys| {
+        keys.add(value);
+        Ok(())
+    });
+    let db = Options::new().key_extractor(values).in_memory().unwrap();
+    let table = db.table("t").unwrap();
+    db.create_ordered_index(&table, "i", Ordered::unique("values"))
+        .unwrap();
+    let mut others = Vec::new();
+    db.transact(|txn| {
+        txn.insert(&table, "1", "wanted")?;
+        txn.insert(&table, "hot", "lost")?;
+        let mut other = db.begin()?;
+        match db.stats()?.locks.open {
+            // Until it locks, others are quicker.
+            0 => other.insert(&table, "hot", "won")?,
+            _ => other.insert(&table, "2", "wanted")?,
+        }
+        others.push(other.commit());
+        Ok(())
+    })
+    .unwrap();
+    let refused = others.pop().unwrap().unwrap_err();
+    assert!(matches!(refused, Error::Locked { .. }), "{refused}");
+    assert!(refused.is_retryable());
+    assert!(others.iter().all(Result::is_ok), "{others:?}");
+    let mut found = db.begin().unwrap();
+    let found = found.insert(&table, "2", "wanted");
+    assert!(matches!(found, Err(Error::NotUnique { .. })), "{found:?}");
+    assert_eq!(db.stats().unwrap().locks.open, 0);
+}
+
 #[test]
 fn a_key_that_was_committed_since_the_snapshot_is_a_conflict_at_once() {
     let (db, table) = fresh();
@@ -128,7 +228,7 @@ fn a_shared_lock_prevents_write_skew() {
     assert_eq!(seen.unwrap(), b"two");
 }
 
-fn cycle(outcome: Result<(), Error>) -> std::sync::Arc<Deadlock> {
+fn cycle(outcome: Result<(), Error>) -> Arc<Deadlock> {
     match outcome {
         Err(Error::Deadlock(cycle)) => cycle,
         other => panic!("{other:?}"),
@@ -262,46 +362,78 @@ fn locks_are_of_keys_in_tables_and_end_with_the_table() {
     assert_eq!(db.stats().unwrap().locks.open, 0);
 }
 
+/// Adds one to the key, as often as all threads together have not yet begun `commits` times; how often that
+/// was. Each attempt lets the others run between its read and its write, until one of them has committed or
+/// has had the occasion.
+fn add_beside(
+    (db, table): (&Database, &Table),
+    isolation: Isolation,
+    [begun, done]: &[AtomicU64; 2],
+    commits: u64,
+) -> u64 {
+    const ATTEMPTS_MAX: u32 = 9;
+    const LOOKS: u32 = 32;
+    let mut own = 0;
+    while begun.fetch_add(1, Ordering::Relaxed) < commits {
+        let mut attempts = 0;
+        db.transact_isolated(isolation, Durability::Buffered, |txn| {
+            attempts += 1;
+            let count = txn.get(table, "hot")?;
+            let count = count.map_or(0, |count| number(&count));
+            let before = done.load(Ordering::Relaxed);
+            let mut looks = 0..LOOKS;
+            while looks.next().is_some() && done.load(Ordering::Relaxed) == before {
+                thread::yield_now();
+            }
+            txn.insert(table, "hot", (count + 1).to_le_bytes())
+        })
+        .unwrap();
+        assert!(attempts <= ATTEMPTS_MAX, "{attempts}");
+        done.fetch_add(1, Ordering::Relaxed);
+        own += 1;
+    }
+    own
+}
+
 /// Sixteen threads that read and write one key, and let each other run in between: whatever the
-/// system lets run when, each transaction commits at its ninth attempt at the latest.
+/// system lets run when, each transaction commits at its ninth attempt at the latest, and of a number of
+/// commits the slowest thread has made a quarter of its share at least.
 #[test]
 fn nobody_starves_at_one_hot_key() {
     const THREADS: u64 = 16;
     const COMMITS: u64 = 1_600;
-    const ATTEMPTS_MAX: u32 = 9;
-    let db = patient();
-    let table = db.table("t").unwrap();
-    let begun = AtomicU64::new(0);
-    let counts: Vec<u64> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..THREADS)
-            .map(|_| {
-                let (db, table, begun) = (db.clone(), table.clone(), &begun);
-                scope.spawn(move || {
-                    let mut own = 0;
-                    while begun.fetch_add(1, Ordering::Relaxed) < COMMITS {
-                        let mut attempts = 0;
-                        db.transact_with(Durability::Buffered, |txn| {
-                            attempts += 1;
-                            let count = txn.get(&table, "hot")?;
-                            let count = count.map_or(0, |count| number(&count));
+    for isolation in [Isolation::Snapshot, Isolation::Serializable] {
+        let db = patient();
+        let table = db.table("t").unwrap();
+        let (counters, there) = ([(); 2].map(|()| AtomicU64::new(0)), AtomicU64::new(0));
+        let counts: Vec<u64> = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..THREADS)
+                .map(|_| {
+                    let (own, table, counters) = (db.clone(), table.clone(), &counters);
+                    let there = &there;
+                    scope.spawn(move || {
+                        // Nobody begins before the last is there.
+                        there.fetch_add(1, Ordering::Relaxed);
+                        while there.load(Ordering::Relaxed) < THREADS {
                             thread::yield_now();
-                            txn.insert(&table, "hot", (count + 1).to_le_bytes())
-                        })
-                        .unwrap();
-                        assert!(attempts <= ATTEMPTS_MAX, "{attempts}");
-                        own += 1;
-                    }
-                    own
+                        }
+                        add_beside((&own, &table), isolation, counters, COMMITS)
+                    })
                 })
-            })
-            .collect();
-        workers.into_iter().map(|one| one.join().unwrap()).collect()
-    });
-    let read = db.begin_read().unwrap();
-    assert_eq!(number(&read.get(&table, "hot").unwrap().unwrap()), COMMITS);
-    let locks = db.stats().unwrap().locks;
-    assert_eq!((locks.open, locks.deadlocks), (0, 0));
-    println!("fairness: commits of each thread {counts:?}; {locks:?}");
+                .collect();
+            workers.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        let read = db.begin_read().unwrap();
+        assert_eq!(number(&read.get(&table, "hot").unwrap().unwrap()), COMMITS);
+        let locks = db.stats().unwrap().locks;
+        assert_eq!((locks.open, locks.deadlocks), (0, 0));
+        println!("fairness: {isolation:?}: commits of each thread {counts:?}; {locks:?}");
+        let slowest = counts.iter().min().copied().unwrap();
+        assert!(
+            slowest >= COMMITS / THREADS / 4,
+            "{isolation:?}: {counts:?}"
+        );
+    }
 }
 
 /// Sixteen that come one after the other to a key that is locked commit in the order in which they
