@@ -248,7 +248,8 @@ fn raises_end_with_a_victim() {
     });
 }
 
-/// Where all keep to the order, nobody is a victim, whoever waits for whom.
+/// Where all keep to the order, nobody is a victim, whoever waits for whom: one behind the other, and
+/// several in one queue.
 #[test]
 fn within_the_order_there_is_no_victim() {
     let model = Model::new("latch::within_the_order_there_is_no_victim");
@@ -258,6 +259,11 @@ fn within_the_order_there_is_no_victim() {
             vec![(0, Exclusive), (1, Shared)],
         ];
         assert_eq!(run(&plans, 1), []);
+    });
+    let model = Model::new("latch::within_the_order_there_is_no_victim").preemptions(2);
+    model.executions(30_000).check(|| {
+        let both = vec![(0, Shared), (1, Exclusive)];
+        assert_eq!(run(&[both.clone(), both, vec![(1, Exclusive)]], 1), []);
     });
 }
 
