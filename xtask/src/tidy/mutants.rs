@@ -1,6 +1,8 @@
-//! Mutants: their headers are whole, and name packages, test files and tests that exist.
+//! Mutants: their headers are whole, and name packages, test files and tests that exist; and every
+//! model is named by one.
 //!
-//! Whether they apply and are caught is for `teeth` to say.
+//! 1. Whether they apply and are caught is for `teeth` to say.
+//! 2. A model that no mutant names shows nothing yet: it may pass whatever the code does.
 
 use super::Finding;
 use super::tree::Tree;
@@ -8,9 +10,45 @@ use crate::binaries::Targets;
 use crate::teeth::FOLDER;
 use crate::teeth::mutant::Mutant;
 
+/// Where the models are, and their package.
+const MODELS: (&str, &str) = ("loom-tests/tests/", "vellum-loom-tests");
+
+/// Models without a mutant, by file and name: the first three are of the checkers themselves, most
+/// others repeat in larger scenarios what models with mutants show. The list only gets shorter.
+const UNNAMED: [(&str, &str); 16] = [
+    ("sync_modes", "a_lost_update_is_found"),
+    ("sync_modes", "bounds_are_kept"),
+    ("sync_modes", "executions_differ"),
+    (
+        "engine_ordered",
+        "an_index_made_beside_commits_is_that_of_every_snapshot",
+    ),
+    (
+        "engine_ordered",
+        "an_index_dropped_beside_commits_is_whole_until_it_is_gone",
+    ),
+    ("engine_transactions", "a_crash_leaves_a_prefix"),
+    ("latch", "any_units_finish"),
+    ("txn_locks", "a_seal_hides_nothing_from_who_locks"),
+    ("pages_pool", "one_of_many_gets_one_frame"),
+    ("pages_pool_threads", "threads_share_few_frames"),
+    ("sync_epochs", "a_slot_taken_over_hides_nobody"),
+    ("sync_epochs", "what_nobody_reads_is_freed"),
+    (
+        "testkit_schedules",
+        "what_returned_is_durable_whatever_else_is_under_way",
+    ),
+    ("wal_commit", "three_committers_two_writes_at_a_time"),
+    ("wal_crash", "what_committers_were_told_survives"),
+    (
+        "wal_crash",
+        "what_committers_were_told_survives_beside_the_threads",
+    ),
+];
+
 /// Runs the check.
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
-    let mut findings = Vec::new();
+    let (mut findings, mut mutants) = (Vec::new(), Vec::new());
     for (file, text) in tree
         .ending("patch")
         .filter(|(file, _)| file.starts_with(FOLDER))
@@ -19,11 +57,60 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
             Ok(mutant) => {
                 let faults = faults(tree, &mutant).into_iter();
                 findings.extend(faults.map(|what| Finding::new(file, 0, what)));
+                mutants.push(mutant);
             }
             Err(error) => findings.push(Finding::new(file, 1, error.to_string())),
         }
     }
+    findings.extend(unnamed(tree, &mutants));
     findings
+}
+
+/// Rule 2.
+fn unnamed(tree: &Tree, mutants: &[Mutant]) -> Vec<Finding> {
+    let (folder, package) = MODELS;
+    let mut findings = Vec::new();
+    for (file, text) in tree.ending("rs") {
+        let Some(binary) = file
+            .strip_prefix(folder)
+            .and_then(|rest| rest.strip_suffix(".rs"))
+        else {
+            continue;
+        };
+        let is_of = |mutant: &&Mutant| {
+            mutant.package == package && mutant.targets == Targets::Named(binary.to_owned())
+        };
+        let of: Vec<&Mutant> = mutants.iter().filter(is_of).collect();
+        for (line, test) in tests(text) {
+            let is_named = of.iter().any(|mutant| test.contains(last(&mutant.test)));
+            let what = match (is_named, UNNAMED.contains(&(binary, test))) {
+                (false, false) => format!("no mutant is caught by the model {test}"),
+                (true, true) => format!("{test} has a mutant: take it out of `UNNAMED`"),
+                _ => continue,
+            };
+            findings.push(Finding::new(file, line, what));
+        }
+    }
+    findings
+}
+
+/// The tests of a file, with their lines: functions behind `#[test]`, whatever other attributes stand
+/// between.
+fn tests(text: &str) -> Vec<(usize, &str)> {
+    let (mut found, mut is_test) = (Vec::new(), false);
+    for (line, text) in (1..).zip(text.lines()) {
+        is_test |= text.trim() == "#[test]";
+        if is_test && let Some((_, rest)) = text.split_once("fn ") {
+            found.extend(rest.split('(').next().map(|name| (line, name)));
+            is_test = false;
+        }
+    }
+    found
+}
+
+/// The last part of a filter.
+fn last(filter: &str) -> &str {
+    filter.rsplit("::").next().unwrap_or(filter)
 }
 
 fn faults(tree: &Tree, mutant: &Mutant) -> Vec<String> {
@@ -58,7 +145,7 @@ fn faults(tree: &Tree, mutant: &Mutant) -> Vec<String> {
 
 /// Whether a function's name contains the last part of `filter`, or a module's the first.
 fn names_test(text: &str, filter: &str) -> bool {
-    let last = filter.rsplit("::").next().unwrap_or(filter);
+    let last = last(filter);
     let names = text
         .lines()
         .filter_map(|line| line.split_once("fn ").or(line.split_once("mod ")));
@@ -73,21 +160,64 @@ mod tests {
 
     const PATCH: &str = "# rule: r\n# mode: loom\n# test: vellum-loom-tests commit one_winner\n--- a/txn/src/a.rs\n+++ b/txn/src/a.rs\n@@ -1 +1 @@\n-a\n+b\n";
 
+    const MANIFEST: &str = "[package]\nname = \"vellum-loom-tests\"\n";
+    const TEST: &str = "#[test]\nfn install_has_one_winner() {}\n";
+
+    /// The findings in the patch.
     fn found(patch: &str) -> usize {
-        let manifest = "[package]\nname = \"vellum-loom-tests\"\n";
-        let test = "#[test]\nfn install_has_one_winner() {}\n";
-        check(&Tree::of(&[
-            ("loom-tests/Cargo.toml", manifest),
-            ("loom-tests/tests/commit.rs", test),
+        let findings = check(&Tree::of(&[
+            ("loom-tests/Cargo.toml", MANIFEST),
+            ("loom-tests/tests/commit.rs", TEST),
             ("txn/src/a.rs", ""),
             ("loom-tests/mutants/a.patch", patch),
-        ]))
-        .len()
+        ]));
+        let of_patch = findings.iter().filter(|one| one.file.ends_with("patch"));
+        of_patch.count()
     }
 
     #[test]
     fn a_whole_mutant_passes() {
         assert_eq!(found(PATCH), 0);
+    }
+
+    #[test]
+    fn a_model_that_no_mutant_names_is_found() {
+        let found = |binary: &str, more: &str| {
+            let test = format!("{TEST}{more}");
+            let file = format!("loom-tests/tests/{binary}.rs");
+            let patch = PATCH.replace("commit", binary);
+            let tree = Tree::of(&[
+                ("loom-tests/Cargo.toml", MANIFEST),
+                (&file, &test),
+                ("txn/src/a.rs", ""),
+                ("loom-tests/mutants/a.patch", &patch),
+            ]);
+            check(&tree)
+                .into_iter()
+                .map(|one| one.line)
+                .collect::<Vec<_>>()
+        };
+        // What is no test needs none, nor does what the check names; until it has one.
+        assert!(found("commit", "fn helper() {}\n").is_empty());
+        let more = "#[test]\n#[ignore]\nfn another() {}\n";
+        assert_eq!(found("commit", more), [5]);
+        let (binary, test) = UNNAMED[0];
+        let more = format!("#[test]\nfn {test}() {{}}\n");
+        assert!(found(binary, &more).is_empty());
+        assert_eq!(found("commit", &more), [4]);
+    }
+
+    #[test]
+    fn a_mutant_of_a_model_that_is_to_have_none_is_found() {
+        let (binary, test) = UNNAMED[0];
+        let model = Tree::of(&[(
+            &format!("{}{binary}.rs", MODELS.0),
+            &format!("#[test]\nfn {test}() {{}}\n"),
+        )]);
+        let patch = PATCH.replace("commit one_winner", &format!("{binary} {test}"));
+        let mutant = Mutant::parse("a", &patch).unwrap();
+        assert_eq!(unnamed(&model, &[]), []);
+        assert_eq!(unnamed(&model, &[mutant]).len(), 1);
     }
 
     #[test]
