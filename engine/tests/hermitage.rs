@@ -1,185 +1,70 @@
-//! Hermitage: each schedule at both levels, all in one thread, and with a thread for each transaction
-//! that does one step at a time. What it shows is in the table of `docs/guarantees.md`.
+//! Hermitage: each schedule of reads and writes in all modes of `sessions`. What it shows is in the
+//! table of `docs/guarantees.md`.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a helper of tests fails its test"
-)]
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails its test")]
 
-use std::sync::mpsc::{Receiver, Sender, channel};
+mod common;
+mod sessions;
 
-use vellum::{Database, Error, Isolation, ReadTransaction, Result, Table, Transaction, Value};
-use vellum_sync::thread;
+use common::put;
+use sessions::{Mode, Players, Session};
 use vellum_testkit::schedules::{Act, End, SCHEDULES, Schedule, schedule};
 
-/// An open transaction of either kind.
-enum Open {
-    Write(Box<Transaction>),
-    Read(ReadTransaction),
+fn numbers(records: Vec<(String, String)>) -> Vec<(String, u64)> {
+    let number = |(key, value): (String, String)| (key, value.parse().unwrap());
+    records.into_iter().map(number).collect()
 }
 
-/// What one transaction of a schedule works with.
-struct Session {
-    db: Database,
-    table: Table,
-    isolation: Isolation,
-    open: Option<Open>,
-    what: String,
-}
-
-fn number(value: &Value<'_>) -> u64 {
-    String::from_utf8_lossy(value.as_ref()).parse().unwrap()
-}
-
-impl Session {
-    /// Does one step and compares what comes of it.
-    fn step(&mut self, act: &Act) {
-        let level = usize::from(self.isolation == Isolation::Serializable);
-        let what = format!("{}: {act:?}", self.what);
-        match act {
-            Act::Begin { read_only: true } => {
-                self.open = Some(Open::Read(self.db.begin_read().unwrap()));
-            }
-            Act::Begin { read_only: false } => {
-                let txn = self.db.begin_with(self.isolation).unwrap();
-                self.open = Some(Open::Write(Box::new(txn)));
-            }
-            Act::Read { key, value } => {
-                let found = match self.open.as_ref().unwrap() {
-                    Open::Write(txn) => txn.get(&self.table, key),
-                    Open::Read(read) => read.get(&self.table, key),
-                };
-                assert_eq!(found.unwrap().as_ref().map(number), *value, "{what}");
-            }
-            Act::Scan { predicate, found } => {
-                let all = match self.open.as_ref().unwrap() {
-                    Open::Write(txn) => txn.iter(&self.table),
-                    Open::Read(read) => read.iter(&self.table),
-                };
-                let mut all = records(all.unwrap());
-                all.retain(|(_, value)| predicate.holds(*value));
-                assert_eq!(all, *found, "{what}");
-            }
-            Act::Write { key, value } => {
-                let Some(Open::Write(txn)) = &mut self.open else {
-                    panic!("{what}")
-                };
-                let written = match value {
-                    Some(value) => txn.insert(&self.table, key, value.to_string()),
-                    None => txn.remove(&self.table, key),
-                };
-                written.unwrap();
-            }
-            Act::Commit(ends) => assert_eq!(self.commit(), ends[level], "{what}"),
-            Act::Rollback => self.open = None,
+/// Does one step and compares what comes of it.
+fn step(session: &mut Session, act: &Act, what: &str) {
+    match act {
+        Act::Begin { read_only: true } => session.begin_read(),
+        Act::Begin { read_only: false } => session.begin(),
+        Act::Read { key, value } => {
+            let found = session.get(key).map(|found| found.parse().unwrap());
+            assert_eq!(found, *value, "{what}: {act:?}");
         }
-    }
-
-    fn commit(&mut self) -> End {
-        match self.open.take().unwrap() {
-            Open::Read(_) => End::Ok,
-            Open::Write(txn) => match txn.commit() {
-                Ok(_) => End::Ok,
-                Err(Error::Conflict { .. }) => End::Conflict,
-                Err(Error::ReadConflict { .. }) => End::Stale,
-                Err(error) => panic!("{}: {error}", self.what),
-            },
+        Act::Scan { predicate, found } => {
+            let mut all = numbers(session.records(""));
+            all.retain(|(_, value)| predicate.holds(*value));
+            assert_eq!(all, *found, "{what}: {act:?}");
         }
-    }
-}
-
-fn records(range: vellum::Range<'_>) -> Vec<(String, u64)> {
-    let records = range.map(|entry| {
-        let (key, value) = entry?;
-        Ok((String::from_utf8_lossy(&key).into_owned(), number(&value)))
-    });
-    records.collect::<Result<_>>().unwrap()
-}
-
-/// Does the step in the transaction's own thread, and waits until that is done.
-struct Worker {
-    steps: Option<Sender<Act>>,
-    done: Receiver<()>,
-    thread: Option<thread::JoinHandle<()>>,
-}
-
-impl Worker {
-    fn new(mut session: Session) -> Self {
-        let (steps, to_do) = channel::<Act>();
-        let (did, done) = channel();
-        let thread = thread::spawn(move || {
-            for act in to_do {
-                session.step(&act);
-                did.send(()).unwrap();
-            }
-        });
-        Self {
-            steps: Some(steps),
-            done,
-            thread: Some(thread),
+        Act::Write {
+            key,
+            value: Some(value),
+        } => session.insert(key, &value.to_string()),
+        Act::Write { key, value: None } => {
+            let table = session.table.clone();
+            session.txn().remove(&table, key).unwrap();
         }
-    }
-
-    fn step(&mut self, act: Act) {
-        self.steps.as_ref().unwrap().send(act).unwrap();
-        if self.done.recv().is_err() {
-            self.join();
+        Act::Commit(ends) => {
+            let end = ends[session.mode.level()];
+            assert_eq!(session.commit(), end, "{what}: {act:?}");
         }
-    }
-
-    /// Ends the thread, and the test with its panic.
-    fn join(&mut self) {
-        self.steps = None;
-        self.thread.take().unwrap().join().unwrap();
+        Act::Rollback => session.rollback(),
     }
 }
 
-/// Plays a schedule in all four modes.
+/// Plays a schedule in all modes.
 fn play(name: &str) {
     let schedule = schedule(name);
-    for isolation in [Isolation::Snapshot, Isolation::Serializable] {
-        for threads in [false, true] {
-            let db = Database::in_memory().unwrap();
-            let table = db.table("t").unwrap();
-            db.transact(|txn| {
-                txn.insert(&table, "1", "10")?;
-                txn.insert(&table, "2", "20")
-            })
-            .unwrap();
-            let what = format!(
-                "{name}, {}, {isolation:?}, threads: {threads}",
-                schedule.what
-            );
-            let session = |_| Session {
-                db: db.clone(),
-                table: table.clone(),
-                isolation,
-                open: None,
-                what: what.clone(),
-            };
-            let steps = schedule.steps();
-            let count = steps.iter().map(|(number, _)| number + 1).max().unwrap();
-            if threads {
-                let mut workers: Vec<_> = (0..count).map(session).map(Worker::new).collect();
-                steps
-                    .into_iter()
-                    .for_each(|(number, act)| workers[number].step(act));
-                workers.iter_mut().for_each(Worker::join);
-            } else {
-                let mut sessions: Vec<_> = (0..count).map(session).collect();
-                steps
-                    .iter()
-                    .for_each(|(number, act)| sessions[*number].step(act));
-            }
-            let read = db.begin_read().unwrap();
-            let end = records(read.iter(&table).unwrap());
-            assert_eq!(
-                end,
-                schedule.end(isolation == Isolation::Serializable),
-                "{what}"
-            );
+    for mode in Mode::all() {
+        let what = format!("{name}, {}, {mode:?}", schedule.what);
+        let steps = schedule.steps();
+        let count = steps.iter().map(|(number, _)| number + 1).max().unwrap();
+        let mut players = Players::new(mode, count, |db, table| {
+            put(db, table, "1", "10");
+            put(db, table, "2", "20");
+        });
+        for (number, act) in steps {
+            let what = what.clone();
+            players.step(number, move |session| step(session, &act, &what));
         }
+        assert_eq!(
+            numbers(players.end()),
+            schedule.end(mode.level() == 1),
+            "{what}"
+        );
     }
 }
 
