@@ -128,7 +128,7 @@ fn prefixes(history: &[Transaction]) -> BTreeMap<u64, BTreeMap<Vec<u8>, Vec<u8>>
                     contents.insert(key.clone(), value.clone());
                 }
                 Step::Write { key, value: None } => drop(contents.remove(key)),
-                Step::Read { .. } | Step::Range { .. } => {}
+                other => assert!(matches!(other, Step::Read { .. } | Step::Range { .. })),
             }
         }
         prefixes.insert(at, contents.clone());

@@ -1,9 +1,11 @@
 //! The check itself; its rules are in [`super`]. Plain data.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::Bound;
 
+use super::own::{Own, Written, own_after, take};
 use super::{Step, Transaction};
 
 /// What is wrong.
@@ -25,6 +27,8 @@ pub enum Kind {
     StaleRead,
     /// A range lacks a key, has one too many, or is out of order.
     Phantom,
+    /// A value that lacks what was merged into it.
+    LostMerge,
     /// A value that nobody wrote.
     GarbageRead,
     /// A transaction did not read what it had written itself.
@@ -93,6 +97,8 @@ type Value = Option<Vec<u8>>;
 /// A committed version of a key.
 struct Version {
     commit: u64,
+    /// Without what was there before.
+    written: Written,
     value: Value,
     writer: usize,
 }
@@ -102,43 +108,46 @@ struct Checker<'a> {
     versions: BTreeMap<&'a [u8], Vec<Version>>,
     /// Who wrote a value, and whether that write was its last of the key.
     writers: HashMap<(&'a [u8], &'a Value), (usize, bool)>,
+    /// What was merged into a key, and by whom.
+    operands: HashMap<&'a [u8], Vec<(&'a [u8], usize)>>,
     anomalies: Vec<Anomaly>,
     summary: Summary,
-}
-
-/// A transaction's own last writes.
-fn last_writes(transaction: &Transaction) -> BTreeMap<&[u8], &Value> {
-    let writes = transaction.steps.iter().filter_map(|step| match step {
-        Step::Write { key, value } => Some((key.as_slice(), value)),
-        Step::Read { .. } | Step::Range { .. } => None,
-    });
-    writes.collect()
 }
 
 impl<'a> Checker<'a> {
     fn new(history: &'a [Transaction]) -> Self {
         let mut versions: BTreeMap<&[u8], Vec<Version>> = BTreeMap::new();
         let mut writers = HashMap::new();
+        let mut operands: HashMap<&[u8], Vec<_>> = HashMap::new();
         let mut summary = Summary {
             transactions: history.len(),
             ..Summary::default()
         };
         for (number, transaction) in history.iter().enumerate() {
-            let last = last_writes(transaction);
+            let last = own_after(&transaction.steps);
             for step in &transaction.steps {
-                if let Step::Write { key, value } = step {
-                    let is_last = last.get(key.as_slice()).is_some_and(|last| *last == value);
-                    writers.insert((key.as_slice(), value), (number, is_last));
+                match step {
+                    Step::Write { key, value } => {
+                        let stands = last.get(key.as_slice());
+                        let is_last = matches!(stands, Some(Written::Value(last)) if last == value);
+                        writers.insert((key.as_slice(), value), (number, is_last));
+                    }
+                    Step::Merge { key, operand } => {
+                        let of_key = operands.entry(key.as_slice()).or_default();
+                        of_key.push((operand.as_slice(), number));
+                    }
+                    _ => {}
                 }
             }
             let Some(commit) = transaction.commit else {
                 continue;
             };
             summary.committed += 1;
-            for (key, value) in last {
+            for (key, written) in last {
                 let version = Version {
                     commit,
-                    value: value.clone(),
+                    written,
+                    value: None,
                     writer: number,
                 };
                 versions.entry(key).or_default().push(version);
@@ -146,11 +155,17 @@ impl<'a> Checker<'a> {
         }
         for versions in versions.values_mut() {
             versions.sort_by_key(|version| version.commit);
+            let mut before: Value = None;
+            for version in versions {
+                version.value = version.written.over(before.as_deref());
+                before.clone_from(&version.value);
+            }
         }
         Self {
             history,
             versions,
             writers,
+            operands,
             anomalies: Vec::new(),
             summary,
         }
@@ -189,7 +204,7 @@ impl<'a> Checker<'a> {
             for pair in versions.windows(2) {
                 let [earlier, later] = pair else { continue };
                 let snapshot = self.history[later.writer].snapshot;
-                if snapshot < earlier.commit {
+                if snapshot < earlier.commit && matches!(later.written, Written::Value(_)) {
                     let what = format!(
                         "key {key:?} was committed at {} by transaction {}, after the snapshot at \
                          {snapshot}, and again at {}",
@@ -234,31 +249,40 @@ impl<'a> Checker<'a> {
     fn check_reads(&mut self, number: usize) {
         let history = self.history;
         let snapshot = history[number].snapshot;
-        let mut own: BTreeMap<&[u8], &Value> = BTreeMap::new();
+        let mut own = Own::new();
         let mut wrong = Vec::new();
         let mut seen = Vec::new();
-        for step in &history[number].steps {
+        let steps = &history[number].steps;
+        for (at, step) in steps.iter().enumerate() {
+            take(&mut own, steps, at);
             match step {
-                Step::Write { key, value } => drop(own.insert(key, value)),
                 Step::Read { key, value } => {
                     self.summary.reads += 1;
-                    match own.get(key.as_slice()) {
-                        Some(own) if *own == value => {}
-                        Some(own) => {
-                            let what = format!("key {key:?}: wrote {own:?}, read {value:?}");
-                            self.report(Kind::OwnWriteMissed, number, what);
+                    let Some(written) = own.get(key.as_slice()) else {
+                        seen.push((key.as_slice(), value));
+                        if self.visible(key, snapshot) != value.as_ref() {
+                            wrong.push((key.as_slice(), value));
                         }
-                        None => {
-                            seen.push((key.as_slice(), value));
-                            if self.visible(key, snapshot) != value.as_ref() {
-                                wrong.push((key.as_slice(), value));
-                            }
-                        }
+                        continue;
+                    };
+                    let below = self.visible(key, snapshot).map(Vec::as_slice);
+                    let own = written.over(below);
+                    if own != *value {
+                        let what = format!("key {key:?}: wrote {own:?}, read {value:?}");
+                        self.report(Kind::OwnWriteMissed, number, what);
+                    }
+                }
+                Step::Standing { key, value } => {
+                    self.summary.reads += 1;
+                    seen.push((key.as_slice(), value));
+                    if self.visible(key, snapshot) != value.as_ref() {
+                        wrong.push((key.as_slice(), value));
                     }
                 }
                 Step::Range { from, to, found } => {
                     self.check_range(number, &own, from, to.as_deref(), found);
                 }
+                Step::Write { .. } | Step::Merge { .. } | Step::RollBack { .. } => {}
             }
         }
         for (key, value) in &wrong {
@@ -278,7 +302,7 @@ impl<'a> Checker<'a> {
     fn check_range(
         &mut self,
         number: usize,
-        own: &BTreeMap<&[u8], &Value>,
+        own: &Own<'_>,
         from: &[u8],
         to: Option<&[u8]>,
         found: &[(Vec<u8>, Vec<u8>)],
@@ -292,14 +316,15 @@ impl<'a> Checker<'a> {
         if to.is_some_and(|to| to <= from) {
             return;
         }
-        let mut expected: BTreeMap<&[u8], &Vec<u8>> = self
+        let mut expected: BTreeMap<&[u8], Cow<'_, Vec<u8>>> = self
             .versions
             .range::<[u8], _>(bounds)
-            .filter_map(|(key, _)| Some((*key, self.visible(key, snapshot)?)))
+            .filter_map(|(key, _)| Some((*key, Cow::Borrowed(self.visible(key, snapshot)?))))
             .collect();
-        for (key, value) in own.range::<[u8], _>(bounds) {
+        for (key, written) in own.range::<[u8], _>(bounds) {
             expected.remove(key);
-            expected.extend(value.as_ref().map(|value| (*key, value)));
+            let value = written.over(self.visible(key, snapshot).map(Vec::as_slice));
+            expected.extend(value.map(|value| (*key, Cow::Owned(value))));
         }
         let found: Vec<(&[u8], &Vec<u8>)> = found
             .iter()
@@ -307,7 +332,7 @@ impl<'a> Checker<'a> {
             .collect();
         if !expected
             .iter()
-            .map(|(key, value)| (*key, *value))
+            .map(|(key, value)| (*key, value.as_ref()))
             .eq(found.iter().copied())
         {
             let what = format!("{from:?}..{to:?}: expected {expected:?}, found {found:?}");
@@ -332,7 +357,7 @@ impl<'a> Checker<'a> {
             None => match self.writers.get(&(key, value)) {
                 Some((writer, _)) if self.history[*writer].commit.is_none() => Kind::AbortedRead,
                 Some((_, false)) => Kind::IntermediateRead,
-                _ => Kind::GarbageRead,
+                _ => self.name_wrong_merge(key, value, snapshot),
             },
             Some((from, until)) => {
                 let together = seen
@@ -347,6 +372,29 @@ impl<'a> Checker<'a> {
                     _ => Kind::StaleRead,
                 }
             }
+        }
+    }
+
+    /// The same for a value that no commit left and nobody wrote as it is.
+    fn name_wrong_merge(&self, key: &[u8], value: &Value, snapshot: u64) -> Kind {
+        let operands = self.operands.get(key).map_or(&[][..], Vec::as_slice);
+        let commit = |writer: usize| self.history[writer].commit;
+        let has = |value: Option<&Vec<u8>>, operand: &[u8]| {
+            value.is_some_and(|value| value.windows(operand.len()).any(|part| part == operand))
+        };
+        let expected = self.visible(key, snapshot);
+        let mut in_it = operands
+            .iter()
+            .filter(|(operand, _)| has(value.as_ref(), operand));
+        if in_it.any(|(_, writer)| commit(*writer).is_none()) {
+            return Kind::AbortedRead;
+        }
+        let mut due = operands
+            .iter()
+            .filter(|(operand, _)| has(expected, operand));
+        match due.any(|(operand, _)| !has(value.as_ref(), operand)) {
+            true => Kind::LostMerge,
+            false => Kind::GarbageRead,
         }
     }
 

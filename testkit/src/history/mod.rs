@@ -5,7 +5,8 @@
 //!    what the reader itself wrote before; a range returns exactly the keys for which that is
 //!    something, in order.
 //! 2. Of two committed transactions that wrote the same key, the later one's snapshot has the
-//!    earlier one's commit: first committer wins.
+//!    earlier one's commit: first committer wins. Unless the later one only merged into it: what is merged
+//!    comes to the newest value, in the order of commits, and nothing of it is lost.
 //! 3. Commit timestamps are unique and later than the snapshot they rest on.
 //! 4. Real time: a snapshot has every commit that had returned when the transaction began.
 //!
@@ -16,6 +17,7 @@
 //! wrongly, though not missed unless the values are equal.
 
 mod check;
+mod own;
 mod recorder;
 mod serial;
 
@@ -51,6 +53,34 @@ pub enum Step {
         /// What was written.
         value: Option<Vec<u8>>,
     },
+    /// An operand was merged into a key: the commit appends it to the value.
+    Merge {
+        /// The key.
+        key: Vec<u8>,
+        /// What is appended; it is told apart from every other.
+        operand: Vec<u8>,
+    },
+    /// The writes since a savepoint were taken back; reads stay reads.
+    RollBack {
+        /// How many steps there were when it was made.
+        to: usize,
+    },
+    /// A key was read of which the engine promises, in either isolation, that others do not change it before
+    /// the commit: it was marked or locked.
+    Standing {
+        /// The key.
+        key: Vec<u8>,
+        /// What was there in the snapshot, own writes aside.
+        value: Option<Vec<u8>>,
+    },
+}
+
+impl Step {
+    /// Whether it writes.
+    #[must_use]
+    pub fn is_write(&self) -> bool {
+        matches!(self, Self::Write { .. } | Self::Merge { .. })
+    }
 }
 
 /// One transaction that has ended. What became of one that was cut off by a crash is to be found

@@ -1,7 +1,7 @@
 //! One anomaly planted somewhere in a long history that is in order, is found by each checker, and named by the
 //! first.
 
-use super::tests::{random_history_of, range, read, transaction, write};
+use super::tests::{merge, random_history_of, range, read, standing, transaction, write};
 use super::*;
 use crate::Random;
 
@@ -110,6 +110,8 @@ fn plants() -> Vec<Plant> {
             transactions: vec![transaction(1, 2, one), transaction(1, 3, other)],
         });
     }
+    plants.extend(plants_of_merges());
+    plants.extend(plants_of_savepoints_and_marks());
     plants.push(Plant {
         kind: None,
         is_serial: true,
@@ -119,6 +121,117 @@ fn plants() -> Vec<Plant> {
         ],
     });
     plants
+}
+
+fn passing(transactions: Vec<Transaction>) -> Plant {
+    Plant {
+        kind: None,
+        is_serial: true,
+        transactions,
+    }
+}
+
+fn plants_of_merges() -> Vec<Plant> {
+    // The second merges on an older snapshot: nothing is lost of either.
+    let merges = || {
+        vec![
+            transaction(1, 2, vec![merge("a", "+m2")]),
+            transaction(1, 3, vec![merge("a", "+m3"), read("b", "b1")]),
+        ]
+    };
+    let and = |more: Vec<Transaction>| [merges(), more].concat();
+    let reads = |at, steps| transaction(at, 0, steps);
+    let aborted = transaction(1, 0, vec![merge("a", "+x")]);
+    vec![
+        passing(and(vec![
+            reads(3, vec![read("a", "a1+m2+m3")]),
+            reads(1, vec![merge("a", "+x"), range("a", "b", &[("a", "a1+x")])]),
+            transaction(3, 4, vec![write("c", "c4"), merge("c", "+m4")]),
+            reads(4, vec![read("c", "c4+m4")]),
+        ])),
+        plant(
+            Kind::LostMerge,
+            and(vec![reads(3, vec![read("a", "a1+m3")])]),
+        ),
+        plant(
+            Kind::GarbageRead,
+            and(vec![reads(3, vec![read("a", "a1+m3+m2")])]),
+        ),
+        plant(
+            Kind::StaleRead,
+            and(vec![reads(3, vec![read("a", "a1+m2")])]),
+        ),
+        plant(
+            Kind::AbortedRead,
+            vec![aborted, reads(1, vec![read("a", "a1+x")])],
+        ),
+        plant(
+            Kind::LostUpdate,
+            and(vec![transaction(
+                2,
+                4,
+                vec![read("a", "a1+m2"), write("a", "a4")],
+            )]),
+        ),
+        plant(
+            Kind::OwnWriteMissed,
+            vec![reads(1, vec![merge("a", "+x"), read("a", "+x")])],
+        ),
+        // It saw what it merged into, and that was not so any more at its commit.
+        Plant {
+            kind: None,
+            is_serial: false,
+            transactions: vec![
+                transaction(1, 2, vec![merge("a", "+m2")]),
+                transaction(1, 3, vec![merge("a", "+m3"), read("a", "a1+m3")]),
+            ],
+        },
+    ]
+}
+
+fn plants_of_savepoints_and_marks() -> Vec<Plant> {
+    let back = |to| Step::RollBack { to };
+    let reads = |at, steps| transaction(at, 0, steps);
+    let taken_back = |after: Vec<Step>| {
+        let steps = vec![
+            write("a", "x"),
+            write("a", "y"),
+            write("c", "z"),
+            read("c", "z"),
+            back(1),
+        ];
+        transaction(1, 2, [steps, after].concat())
+    };
+    let in_snapshot = |mut one: Transaction| {
+        one.isolation = Isolation::Snapshot;
+        one
+    };
+    let marked = |value| {
+        let steps = vec![read("b", "b1"), write("a", "a3"), standing("b", value)];
+        in_snapshot(transaction(1, 3, steps))
+    };
+    vec![
+        passing(vec![
+            taken_back(vec![read("a", "x"), read("c", "")]),
+            reads(2, vec![range("a", "d", &[("a", "x"), ("b", "b1")])]),
+        ]),
+        plant(Kind::OwnWriteMissed, vec![taken_back(vec![read("a", "y")])]),
+        plant(Kind::GarbageRead, vec![taken_back(vec![read("c", "?")])]),
+        plant(
+            Kind::IntermediateRead,
+            vec![taken_back(vec![]), reads(2, vec![read("c", "z")])],
+        ),
+        passing(vec![
+            transaction(1, 2, vec![write("c", "c2")]),
+            marked("b1"),
+        ]),
+        plant(Kind::NonRepeatableRead, vec![marked("?")]),
+        Plant {
+            kind: None,
+            is_serial: false,
+            transactions: vec![transaction(1, 2, vec![write("b", "b2")]), marked("b1")],
+        },
+    ]
 }
 
 /// The history with a plant in it, whose transactions come last.

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::own::{Written, own_after};
 use super::{Isolation, Step, Transaction};
 use crate::ticks::Ticked;
 
@@ -50,6 +51,12 @@ impl Recorder {
     #[must_use]
     pub fn take(&self) -> Vec<Transaction> {
         self.inner.take()
+    }
+
+    /// The next tick of the counter of beginnings and ends.
+    #[must_use]
+    pub fn tick(&self) -> u64 {
+        self.inner.tick()
     }
 }
 
@@ -98,11 +105,64 @@ impl Recording {
         });
     }
 
-    /// Whether anything was written so far.
+    /// An operand was merged into a key.
+    pub fn merge(&mut self, key: &[u8], operand: &[u8]) {
+        self.transaction.steps.push(Step::Merge {
+            key: key.to_owned(),
+            operand: operand.to_owned(),
+        });
+    }
+
+    /// A key that nobody else changes before the commit was this in the snapshot.
+    pub fn standing(&mut self, key: &[u8], value: Option<&[u8]>) {
+        let value = value.map(<[u8]>::to_owned);
+        self.transaction.steps.push(Step::Standing {
+            key: key.to_owned(),
+            value,
+        });
+    }
+
+    /// How many steps there were so far: a savepoint.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        self.transaction.steps.len()
+    }
+
+    /// The writes since there were so many steps were taken back.
+    pub fn roll_back(&mut self, to: usize) {
+        self.transaction.steps.push(Step::RollBack { to });
+    }
+
+    /// When it was asked to begin: a number of its own.
+    #[must_use]
+    pub fn began(&self) -> u64 {
+        self.transaction.began
+    }
+
+    /// Whether anything stands written so far.
     #[must_use]
     pub fn wrote(&self) -> bool {
-        let steps = &self.transaction.steps;
-        steps.iter().any(|step| matches!(step, Step::Write { .. }))
+        !own_after(&self.transaction.steps).is_empty()
+    }
+
+    /// Whether the key stands written, or anything was merged into it.
+    #[must_use]
+    pub fn wrote_key(&self, key: &[u8]) -> bool {
+        own_after(&self.transaction.steps).contains_key(key)
+    }
+
+    /// What the key has by own writes alone; none if it has no own value.
+    #[must_use]
+    pub fn own_value(&self, key: &[u8]) -> Option<Vec<u8>> {
+        match own_after(&self.transaction.steps).remove(key) {
+            Some(Written::Value(value)) => value,
+            Some(Written::Merged(_)) | None => None,
+        }
+    }
+
+    /// The commit is ordered at this timestamp, whatever becomes of it.
+    pub fn commit(&mut self, at: u64) {
+        self.transaction.commit = Some(at);
     }
 
     /// The commit has returned, with this timestamp.

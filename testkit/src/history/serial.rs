@@ -5,8 +5,9 @@
 //!    other; those that did not, at their snapshots, behind the commit of that timestamp.
 //! 2. Each read finds in the replay what it found in the history: a value, nothing, a range with exactly
 //!    these keys and values. Own writes come first, in the order of the steps.
-//! 3. Of one that asked for snapshot isolation alone and committed, the writes are replayed; of its reads
-//!    [`check`](super::check) is the judge.
+//! 3. Of one that asked for snapshot isolation alone and committed, the writes are replayed, and what it was
+//!    promised to stand; of its other reads [`check`](super::check) is the judge.
+//! 4. What was merged comes to what is there in the replay.
 //!
 //! Transactions that rolled back are held to the same: what they saw was there at one moment.
 
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use super::check::{Anomaly, Kind, Summary};
+use super::own::{Own, take};
 use super::{Isolation, Step, Transaction};
 
 type Contents = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -54,26 +56,27 @@ struct Replay {
 
 impl Replay {
     fn play(&mut self, number: usize, transaction: &Transaction) {
-        let mut own: BTreeMap<&[u8], Option<&[u8]>> = BTreeMap::new();
+        let mut own = Own::new();
         // Rule 3.
         let reads_count =
             transaction.isolation == Isolation::Serializable || transaction.commit.is_none();
-        for step in &transaction.steps {
+        for (at, step) in transaction.steps.iter().enumerate() {
+            take(&mut own, &transaction.steps, at);
             match step {
-                Step::Write { key, value } => {
-                    own.insert(key, value.as_deref());
-                }
-                _ if !reads_count => {}
-                Step::Read { key, value } => {
+                Step::Standing { key, value } => {
                     self.summary.reads += 1;
-                    let committed = self.contents.get(key).map(Vec::as_slice);
-                    let expected = own.get(key.as_slice()).copied().unwrap_or(committed);
-                    if expected != value.as_deref() {
-                        let what = format!("{key:?}: {expected:?} was there, {value:?} was read");
-                        self.found(Kind::NotSerial, number, what);
-                    }
+                    self.compare(number, key, self.contents.get(key).cloned(), value.as_ref());
                 }
-                Step::Range { from, to, found } => {
+                Step::Read { key, value } if reads_count => {
+                    self.summary.reads += 1;
+                    let committed = self.contents.get(key);
+                    let expected = match own.get(key.as_slice()) {
+                        Some(written) => written.over(committed.map(Vec::as_slice)),
+                        None => committed.cloned(),
+                    };
+                    self.compare(number, key, expected, value.as_ref());
+                }
+                Step::Range { from, to, found } if reads_count => {
                     self.summary.reads += found.len();
                     let expected = range(&self.contents, &own, from, to.as_deref());
                     if expected != *found {
@@ -82,6 +85,7 @@ impl Replay {
                         self.found(Kind::NotSerial, number, what);
                     }
                 }
+                _ => {}
             }
         }
         let Some(commit) = transaction.commit else {
@@ -92,11 +96,25 @@ impl Replay {
         }
         self.last = Some(commit);
         self.summary.committed += 1;
-        for (key, value) in own {
-            match value {
-                Some(value) => drop(self.contents.insert(key.to_vec(), value.to_vec())),
+        for (key, written) in own {
+            // Rule 4.
+            match written.over(self.contents.get(key).map(Vec::as_slice)) {
+                Some(value) => drop(self.contents.insert(key.to_vec(), value)),
                 None => drop(self.contents.remove(key)),
             }
+        }
+    }
+
+    fn compare(
+        &mut self,
+        number: usize,
+        key: &[u8],
+        expected: Option<Vec<u8>>,
+        value: Option<&Vec<u8>>,
+    ) {
+        if expected.as_ref() != value {
+            let what = format!("{key:?}: {expected:?} was there, {value:?} was read");
+            self.found(Kind::NotSerial, number, what);
         }
     }
 
@@ -112,7 +130,7 @@ impl Replay {
 /// The contents with own writes over them, within the bounds.
 fn range(
     contents: &Contents,
-    own: &BTreeMap<&[u8], Option<&[u8]>>,
+    own: &Own<'_>,
     from: &[u8],
     to: Option<&[u8]>,
 ) -> Vec<(Vec<u8>, Vec<u8>)> {
@@ -124,17 +142,15 @@ fn range(
         to.map_or(Bound::Unbounded, Bound::Excluded),
     );
     let committed = contents.range::<[u8], _>(bounds);
-    let mut all: BTreeMap<&[u8], Option<&[u8]>> = committed
-        .map(|(key, value)| (key.as_slice(), Some(value.as_slice())))
+    let mut all: BTreeMap<&[u8], Option<Vec<u8>>> = committed
+        .map(|(key, value)| (key.as_slice(), Some(value.clone())))
         .collect();
-    all.extend(
-        own.range::<[u8], _>(bounds)
-            .map(|(key, value)| (*key, *value)),
-    );
+    for (key, written) in own.range::<[u8], _>(bounds) {
+        let value = written.over(contents.get(*key).map(Vec::as_slice));
+        all.insert(key, value);
+    }
     let there = all
         .into_iter()
-        .filter_map(|(key, value)| Some((key, value?)));
-    there
-        .map(|(key, value)| (key.to_vec(), value.to_vec()))
-        .collect()
+        .filter_map(|(key, value)| Some((key.to_vec(), value?)));
+    there.collect()
 }

@@ -33,6 +33,21 @@ pub(super) fn range(from: &str, to: &str, found: &[(&str, &str)]) -> Step {
     }
 }
 
+pub(super) fn merge(key: &str, operand: &str) -> Step {
+    Step::Merge {
+        key: key.into(),
+        operand: operand.into(),
+    }
+}
+
+pub(super) fn standing(key: &str, value: &str) -> Step {
+    let value = (!value.is_empty()).then(|| value.as_bytes().to_vec());
+    Step::Standing {
+        key: key.into(),
+        value,
+    }
+}
+
 /// A transaction that overlaps all others in real time.
 pub(super) fn transaction(snapshot: u64, commit: u64, steps: Vec<Step>) -> Transaction {
     let commit = (commit > 0).then_some(commit);
