@@ -1,124 +1,143 @@
-//! Random transactions on real threads that read keys and ranges, forwards and backwards, and write and remove;
-//! at both levels and only reading. Their history is judged by its timestamps: each snapshot, and the
-//! replay in the order of commits, of which ranges with their phantoms are a part.
+//! Random transactions on real threads over keys and ranges, with merges, savepoints, removals of ranges, locks,
+//! marks and compare-and-swap, some done again until they commit; at both levels and only reading. Their
+//! history is judged by its timestamps: each snapshot, and the replay in the order of commits, of which ranges
+//! with their phantoms are a part.
 //!
 //! Half of `VELLUM_HISTORY_TRANSACTIONS` are its part.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a helper of tests fails its test"
-)]
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails its test")]
 
 mod histories;
 
 use histories::Tally;
+use histories::keys::{Remembered, Work, expect_retryable, with_merging};
 use vellum::{Database, Durability, Error, Isolation, Options, Table};
 use vellum_sync::thread;
 use vellum_testkit::Random;
 use vellum_testkit::history::{Recorder, Step, Transaction, check, check_serial};
 
 const THREADS: u64 = 4;
+/// In every fourth round.
+const THREADS_MANY: u64 = 16;
+/// Keys for each four threads.
+const KEYS: u64 = 16;
 /// Transactions of one history at most: each begins with a new database.
 const ROUND: u64 = 8_000;
 
-fn key(random: &mut Random, keys: u64) -> Vec<u8> {
-    format!("k{:02}", random.below(keys)).into_bytes()
+/// One thread.
+struct Worker {
+    db: Database,
+    table: Table,
+    recorder: Recorder,
+    random: Random,
+    keys: u64,
+    /// A key that nobody else writes: its version is the timestamp of the last commit that wrote it.
+    signature: Vec<u8>,
+    remembered: Remembered,
 }
 
-fn transaction(
-    (db, table): (&Database, &Table),
-    recorder: &Recorder,
-    random: &mut Random,
-    (id, mixed): (u64, bool),
-) {
-    let keys = 16;
-    let mut recording = recorder.begin();
-    if random.one_in(5) {
-        let read = db.begin_read().unwrap();
+impl Worker {
+    fn durability(&mut self) -> Durability {
+        match self.random.one_in(64) {
+            true => Durability::Sync,
+            false => Durability::Buffered,
+        }
+    }
+
+    fn transaction(&mut self, id: u64, isolation: Isolation) {
+        if self.random.one_in(5) {
+            self.read_all();
+        } else if self.random.one_in(6) {
+            self.until_it_commits(id, isolation);
+        } else {
+            self.once(id, isolation);
+        }
+    }
+
+    fn read_all(&mut self) {
+        let mut recording = self.recorder.begin();
+        let read = self.db.begin_read().unwrap();
         recording.snapshot(read.timestamp().0);
-        let found = read.iter(table).unwrap().map(|entry| {
+        let found = read.iter(&self.table).unwrap().map(|entry| {
             let (key, value) = entry.unwrap();
             (key.to_vec(), value.to_vec())
         });
         recording.range(b"", None, found.collect());
-        return recording.ended();
+        recording.ended();
     }
-    // Where both are, three in four are serializable.
-    let isolation = if mixed && random.one_in(4) {
-        recording.in_snapshot_isolation();
-        Isolation::Snapshot
-    } else {
-        Isolation::Serializable
-    };
-    let mut txn = db.begin_with(isolation).unwrap();
-    recording.snapshot(txn.timestamp().0);
-    for step in 0..1 + random.below(6) {
-        let key_here = key(random, keys);
-        match random.below(8) {
-            0..=2 => recording.read(&key_here, txn.get(table, &key_here).unwrap().as_deref()),
-            3 => {
-                // As far as it is gone through is as far as it was read.
-                let mut range = txn.range(table, &key_here[..]..).unwrap();
-                let mut found = Vec::new();
-                let mut to = None;
-                let most = 1 + random.index(4);
-                while let Some((key, value)) = range.next_lent().unwrap() {
-                    found.push((key.to_vec(), value.to_vec()));
-                    if found.len() == most {
-                        to = Some([key, &[0]].concat());
-                        break;
-                    }
-                }
-                drop(range);
-                recording.range(&key_here, to.as_deref(), found);
-            }
-            4 => {
-                let end = key(random, keys);
-                let mut range = txn.range(table, ..&end[..]).unwrap();
-                let last = range.next_back_lent().unwrap();
-                let found: Vec<_> = last
-                    .map(|(key, value)| (key.to_vec(), value.to_vec()))
-                    .into_iter()
-                    .collect();
-                drop(range);
-                let from = found
-                    .first()
-                    .map(|(key, _)| key.clone())
-                    .unwrap_or_default();
-                recording.range(&from, Some(&end), found);
-            }
-            5 => {
-                txn.remove(table, &key_here).unwrap();
-                recording.write(&key_here, None);
-            }
-            _ => {
-                let value = [id, step].map(u64::to_le_bytes).concat();
-                txn.insert(table, &key_here, &value).unwrap();
-                recording.write(&key_here, Some(&value));
+
+    fn once(&mut self, id: u64, isolation: Isolation) {
+        let recording = self.recorder.begin();
+        let mut txn = self.db.begin_with(isolation).unwrap();
+        let mut work = Work::new(recording, (&self.db, &txn), (id, self.keys));
+        for _ in 0..1 + self.random.below(7) {
+            let step = work.step(&mut txn, &self.table, &mut self.random, &self.remembered);
+            if let Err(error) = step {
+                expect_retryable(&error);
+                return work.recording.ended();
             }
         }
-    }
-    if random.one_in(16) {
-        txn.rollback();
-        return recording.ended();
-    }
-    let wrote = recording.wrote();
-    let durability = match random.one_in(64) {
-        true => Durability::Sync,
-        false => Durability::Buffered,
-    };
-    match txn.commit_with(durability) {
-        Ok(handle) => {
-            handle.wait().unwrap();
-            if wrote {
-                recording.committed(handle.timestamp().0);
-            } else {
+        let (recording, left) = work.end();
+        if self.random.one_in(16) {
+            txn.rollback();
+            return recording.ended();
+        }
+        match txn.commit_with(self.durability()) {
+            Ok(handle) => {
+                handle.wait().unwrap();
+                if recording.wrote() {
+                    let at = handle.timestamp();
+                    self.remembered = left.map(|(key, value)| (key, value, at));
+                    recording.committed(at.0);
+                } else {
+                    recording.ended();
+                }
+            }
+            Err(error) => {
+                expect_retryable(&error);
                 recording.ended();
             }
         }
-        Err(Error::Conflict { .. } | Error::ReadConflict { .. }) => recording.ended(),
-        Err(error) => panic!("{error}"),
+    }
+
+    /// Of the attempts the one that committed is recorded, or the one that gave up.
+    fn until_it_commits(&mut self, id: u64, isolation: Isolation) {
+        let durability = self.durability();
+        let steps = 1 + self.random.below(7);
+        let gives_up = self.random.one_in(16);
+        let (db, table) = (self.db.clone(), self.table.clone());
+        // Each is begun by the recorder before the engine begins it.
+        let mut next = Some(self.recorder.begin());
+        let mut last = None;
+        let mut attempt = 0;
+        let outcome = db.transact_isolated(isolation, durability, |txn| {
+            let recording = next.replace(self.recorder.begin()).unwrap();
+            attempt += 1;
+            let mut work = Work::new(recording, (&db, txn), (id + (attempt << 40), self.keys));
+            for _ in 0..steps {
+                work.step(txn, &table, &mut self.random, &self.remembered)?;
+            }
+            work.sign(txn, &table, &self.signature)?;
+            last = Some(work.end().0);
+            next = Some(self.recorder.begin());
+            match gives_up {
+                true => Err(Error::application("gives up")),
+                false => Ok(()),
+            }
+        });
+        let recording = last.unwrap();
+        match outcome {
+            Ok(()) => {
+                let read = db.begin_read().unwrap();
+                let signed = read.get_versioned(&table, &self.signature).unwrap();
+                let version = signed.and_then(|signed| signed.version());
+                recording.committed(version.unwrap().0);
+            }
+            Err(Error::Application(_)) => recording.ended(),
+            Err(error) => {
+                expect_retryable(&error);
+            }
+        }
     }
 }
 
@@ -128,6 +147,7 @@ fn history(round: u64, count: u64) -> Vec<Transaction> {
     let options = Options::new()
         .log_segment_bytes(1 << 20)
         .memory_budget(8 << 20);
+    let options = with_merging(options);
     let db = match round % 2 {
         0 => options.open(directory.path().join("ranges.vellum")),
         _ => options.in_memory(),
@@ -135,17 +155,31 @@ fn history(round: u64, count: u64) -> Vec<Transaction> {
     let db = db.unwrap();
     let table = db.table("t").unwrap();
     let recorder = Recorder::new();
-    let workers: Vec<_> = (0..THREADS)
-        .map(|worker| {
-            let (db, table, recorder) = (db.clone(), table.clone(), recorder.clone());
+    let threads = match round % 4 {
+        3 => THREADS_MANY,
+        _ => THREADS,
+    };
+    let workers: Vec<_> = (0..threads)
+        .map(|number| {
+            let mut worker = Worker {
+                db: db.clone(),
+                table: table.clone(),
+                recorder: recorder.clone(),
+                random: Random::new(round * THREADS_MANY + number),
+                keys: KEYS * threads / THREADS,
+                signature: format!("s{number:02}").into_bytes(),
+                remembered: None,
+            };
             thread::spawn(move || {
-                let mut random = Random::new(round * THREADS + worker);
-                for number in 0..(count / THREADS).max(1) {
-                    let id = number * THREADS + worker;
-                    let mixed = round % 3 == 1;
-                    transaction((&db, &table), &recorder, &mut random, (id, mixed));
-                    if worker == 0 && number % 500 == 499 {
-                        db.checkpoint().unwrap();
+                for count in 0..(count / threads).max(1) {
+                    // Where both are, three in four are serializable.
+                    let isolation = match round % 3 == 1 && worker.random.one_in(4) {
+                        true => Isolation::Snapshot,
+                        false => Isolation::Serializable,
+                    };
+                    worker.transaction(count * threads + number, isolation);
+                    if number == 0 && count % 500 == 499 {
+                        worker.db.checkpoint().unwrap();
                     }
                 }
             })
@@ -178,7 +212,6 @@ fn histories_are_serializable_in_the_order_of_commits() {
 
 /// Transactions that wrote nothing: they need no commit.
 fn readers(history: &[Transaction]) -> usize {
-    let writes = |step: &Step| matches!(step, Step::Write { .. });
-    let reads_only = |one: &&Transaction| !one.steps.iter().any(writes);
+    let reads_only = |one: &&Transaction| !one.steps.iter().any(Step::is_write);
     history.iter().filter(reads_only).count()
 }

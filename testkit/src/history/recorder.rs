@@ -3,11 +3,15 @@
 //! 1. A transaction's beginning is counted before the engine is asked, its end after the engine
 //!    answered: so what the ticks put in order was in that order.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::own::{Written, own_after};
 use super::{Isolation, Step, Transaction};
 use crate::ticks::Ticked;
+
+/// Keys with their values, in order.
+type Entries = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// Records transactions.
 #[derive(Clone, Default)]
@@ -151,13 +155,30 @@ impl Recording {
         own_after(&self.transaction.steps).contains_key(key)
     }
 
-    /// What the key has by own writes alone; none if it has no own value.
+    /// What others find in a range of the transaction's snapshot, with its own writes over it.
     #[must_use]
-    pub fn own_value(&self, key: &[u8]) -> Option<Vec<u8>> {
-        match own_after(&self.transaction.steps).remove(key) {
-            Some(Written::Value(value)) => value,
-            Some(Written::Merged(_)) | None => None,
+    pub fn over(&self, from: &[u8], to: Option<&[u8]>, found: Entries) -> Entries {
+        let mut found: BTreeMap<Vec<u8>, Vec<u8>> = found.into_iter().collect();
+        for (key, written) in own_after(&self.transaction.steps) {
+            if key < from || to.is_some_and(|to| key >= to) {
+                continue;
+            }
+            match written.over(found.get(key).map(Vec::as_slice)) {
+                Some(value) => drop(found.insert(key.to_vec(), value)),
+                None => drop(found.remove(key)),
+            }
         }
+        found.into_iter().collect()
+    }
+
+    /// A key and the value that it leaves there, of those whose value is all its own.
+    #[must_use]
+    pub fn last_value(&self) -> Option<(Vec<u8>, Vec<u8>)> {
+        let own = own_after(&self.transaction.steps);
+        own.into_iter().find_map(|(key, written)| match written {
+            Written::Value(Some(value)) => Some((key.to_vec(), value)),
+            Written::Value(None) | Written::Merged(_) => None,
+        })
     }
 
     /// The commit is ordered at this timestamp, whatever becomes of it.
