@@ -1,8 +1,8 @@
 //! Histories that crashes cut off: several transactions over lists at a time, at both levels and only reading, on
 //! the simulated disk; cut anywhere, recovered, gone on with, and cut again. What was not acknowledged has an
-//! unknown outcome; what is read after a recovery belongs to the same history.
+//! unknown outcome; what is read after a recovery belongs to the same history. Of keys and ranges `history_range_crashes` does the same.
 //!
-//! Transactions of a history count as often as a cut is put into it: as many as a fifth of
+//! Transactions of a history count as often as a cut is put into it: as many as a tenth of
 //! `VELLUM_HISTORY_TRANSACTIONS`.
 
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails its test")]
@@ -191,7 +191,7 @@ impl Tree {
 
 #[test]
 fn histories_go_on_across_crashes() {
-    let mut tally = Tally::of(5);
+    let mut tally = Tally::of(10);
     for seed in 0.. {
         if !tally.goes_on() {
             break;

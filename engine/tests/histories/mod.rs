@@ -3,6 +3,7 @@
 #![expect(dead_code, reason = "each test binary uses a part of it")]
 
 pub(crate) mod cut;
+pub(crate) mod cut_keys;
 pub(crate) mod keys;
 pub(crate) mod session;
 
