@@ -20,6 +20,8 @@ use vellum_testkit::Random;
 use vellum_testkit::lists::{Recorded, Workload, write_edn};
 
 const THREADS: u32 = 4;
+/// In every fourth round.
+const THREADS_MANY: u32 = 16;
 /// Transactions of one history at most: each begins with a new database.
 const ROUND: u64 = 24_000;
 /// Between two of these the database is opened again.
@@ -99,14 +101,19 @@ fn history(round: u64, mix: Mix, count: u64) -> (Recorded, u64) {
     let books = Books::new(Workload::new(lists, 48), None);
     let mut db = open().unwrap();
     let mut merges = 0;
+    let threads = match round % 4 {
+        3 => THREADS_MANY,
+        _ => THREADS,
+    };
     for phase in 0..PHASES {
         let table = db.table("lists").unwrap();
-        let workers: Vec<_> = (0..THREADS)
+        let workers: Vec<_> = (0..threads)
             .map(|process| {
                 let (db, table, books) = (db.clone(), table.clone(), books.clone());
-                let count = (count / u64::from(THREADS) / PHASES).max(1);
+                let count = (count / u64::from(threads) / PHASES).max(1);
                 thread::spawn(move || {
-                    let seed = (round * PHASES + phase) * u64::from(THREADS) + u64::from(process);
+                    let seed =
+                        (round * PHASES + phase) * u64::from(THREADS_MANY) + u64::from(process);
                     let mut random = Random::new(seed);
                     work((&db, &table), &books, process, mix, (&mut random, count));
                 })
@@ -122,7 +129,7 @@ fn history(round: u64, mix: Mix, count: u64) -> (Recorded, u64) {
         }
     }
     let table = db.table("lists").unwrap();
-    books.read_all(&db, &table, THREADS);
+    books.read_all(&db, &table, threads);
     (books.recorder.take(), merges)
 }
 
