@@ -15,14 +15,10 @@ const MODELS: (&str, &str) = ("loom-tests/tests/", "vellum-loom-tests");
 
 /// Models without a mutant, by file and name: the first three are of the checkers themselves, most
 /// others repeat in larger scenarios what models with mutants show. The list only gets shorter.
-const UNNAMED: [(&str, &str); 16] = [
+const UNNAMED: [(&str, &str); 15] = [
     ("sync_modes", "a_lost_update_is_found"),
     ("sync_modes", "bounds_are_kept"),
     ("sync_modes", "executions_differ"),
-    (
-        "engine_ordered",
-        "an_index_made_beside_commits_is_that_of_every_snapshot",
-    ),
     (
         "engine_ordered",
         "an_index_dropped_beside_commits_is_whole_until_it_is_gone",
