@@ -15,7 +15,7 @@ const MODELS: (&str, &str) = ("loom-tests/tests/", "vellum-loom-tests");
 
 /// Models without a mutant, by file and name: the first three are of the checkers themselves, most
 /// others repeat in larger scenarios what models with mutants show. The list only gets shorter.
-const UNNAMED: [(&str, &str); 15] = [
+const UNNAMED: [(&str, &str); 13] = [
     ("sync_modes", "a_lost_update_is_found"),
     ("sync_modes", "bounds_are_kept"),
     ("sync_modes", "executions_differ"),
@@ -23,8 +23,6 @@ const UNNAMED: [(&str, &str); 15] = [
         "engine_ordered",
         "an_index_dropped_beside_commits_is_whole_until_it_is_gone",
     ),
-    ("engine_transactions", "a_crash_leaves_a_prefix"),
-    ("latch", "any_units_finish"),
     ("txn_locks", "a_seal_hides_nothing_from_who_locks"),
     ("pages_pool", "one_of_many_gets_one_frame"),
     ("pages_pool_threads", "threads_share_few_frames"),
