@@ -71,6 +71,10 @@ impl Worker {
         let mut txn = self.db.begin_with(isolation).unwrap();
         let mut work = Work::new(recording, (&self.db, &txn), (id, self.keys));
         for _ in 0..1 + self.random.below(7) {
+            // So that others come in between.
+            if self.random.one_in(4) {
+                thread::yield_now();
+            }
             let step = work.step(&mut txn, &self.table, &mut self.random, &self.remembered);
             if let Err(error) = step {
                 expect_retryable(&error);
@@ -172,8 +176,8 @@ fn history(round: u64, count: u64) -> Vec<Transaction> {
             };
             thread::spawn(move || {
                 for count in 0..(count / threads).max(1) {
-                    // Where both are, three in four are serializable.
-                    let isolation = match round % 3 == 1 && worker.random.one_in(4) {
+                    // Where both are, every other one is serializable.
+                    let isolation = match round % 2 == 1 && worker.random.one_in(2) {
                         true => Isolation::Snapshot,
                         false => Isolation::Serializable,
                     };

@@ -111,30 +111,30 @@ impl Work {
     ) -> Result<()> {
         let key = key(random, self.keys);
         match random.below(20) {
-            0..=4 => {
+            0..=2 => {
                 let value = txn.get(table, &key)?;
                 self.recording.read(&key, value.as_deref());
             }
-            5 => self.forwards(txn, table, &key, random)?,
-            6 => self.backwards(txn, table, &key)?,
-            7 => self.both_ends(txn, table, &key, random)?,
-            8 => {
+            3 => self.forwards(txn, table, &key, random)?,
+            4 => self.backwards(txn, table, &key)?,
+            5 => self.both_ends(txn, table, &key, random)?,
+            6 => {
                 txn.remove(table, &key)?;
                 self.recording.write(&key, None);
             }
-            9..=11 => {
+            7..=9 => {
                 let value = self.value();
                 txn.insert(table, &key, &value)?;
                 self.recording.write(&key, Some(&value));
             }
-            12 | 13 => {
+            10 | 11 => {
                 let operand = self.value();
                 txn.merge(table, &key, "append", &operand)?;
                 self.recording.merge(&key, &operand);
             }
-            14 | 15 => self.save_or_roll_back(txn, random)?,
-            16 => self.delete_range(txn, table, &key, random)?,
-            17 => self.lock(txn, table, &key, random)?,
+            12 | 13 => self.save_or_roll_back(txn, random)?,
+            14 | 15 => self.delete_range(txn, table, &key, random)?,
+            16 | 17 => self.lock(txn, table, &key, random)?,
             18 => self.swap(txn, table, &key, remembered)?,
             _ if self.isolation == Isolation::Snapshot => self.mark(txn, table, &key, random)?,
             _ => self.forwards(txn, table, &key, random)?,
