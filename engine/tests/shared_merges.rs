@@ -5,10 +5,11 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use common::Place;
 use proptest::prelude::*;
 use vellum::{Database, Options, Table};
+use vellum_disk::MemoryDisk;
 
 type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -59,8 +60,7 @@ fn shared(db: &Database) -> u64 {
 
 #[test]
 fn a_large_merge_is_shared_and_a_small_one_is_not() {
-    let place = Place::new();
-    let db = options().open(place.path()).unwrap();
+    let db = options().open_on(Arc::new(MemoryDisk::default())).unwrap();
     let table = db.table("t").unwrap();
     let mut records = Records::new();
     // Into an empty tree there is one way only.
@@ -79,16 +79,16 @@ proptest! {
     fn shared_merges_hold_what_a_map_holds(
         steps in prop::collection::vec((any::<u64>(), 1..4_000u64), 2..5),
     ) {
-        let place = Place::new();
+        let disk = Arc::new(MemoryDisk::default());
         let mut records = Records::new();
-        let db = options().open(place.path()).unwrap();
+        let db = options().open_on(Arc::clone(&disk) as _).unwrap();
         let table = db.table("t").unwrap();
         for (seed, count) in steps {
             change(&db, &table, &mut records, seed, count);
             prop_assert!(content(&db, &table) == records);
         }
         drop((table, db));
-        let db = options().open(place.path()).unwrap();
+        let db = options().open_on(disk).unwrap();
         let table = db.open_table("t").unwrap();
         prop_assert!(content(&db, &table) == records);
     }
