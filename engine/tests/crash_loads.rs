@@ -225,7 +225,7 @@ fn a_disk_that_fails_leaves_the_whole_table_or_none() {
     let calls = sim.call_count();
     drop(db);
     let (mut lost, mut kept) = (0, 0);
-    let step = if states_wanted(0) == 0 { 5 } else { 1 };
+    let step = if states_wanted(0) == 0 { 12 } else { 1 };
     for call in (before..calls).step_by(step) {
         for lasting in [Lasting::Once, Lasting::ForEver] {
             let (sim, db) = begun(QUIET, 6);

@@ -75,7 +75,7 @@ fn check(read: &ReadTransaction, table: &Table) -> bool {
 fn an_index_made_beside_commits_holds_what_its_snapshots_hold() {
     let model =
         Model::new("engine_indexes::an_index_made_beside_commits_holds_what_its_snapshots_hold");
-    model.schedules(3_000).check(|| {
+    model.schedules(1_500).check(|| {
         let sim = SimDisk::new(random_u64());
         let db = options(false).open_on(sim.disk()).unwrap();
         let table = db.table("t").unwrap();
@@ -112,7 +112,7 @@ fn an_index_made_beside_commits_holds_what_its_snapshots_hold() {
 fn of_two_makers_one_makes_it_and_nothing_of_the_other_stays() {
     let model =
         Model::new("engine_indexes::of_two_makers_one_makes_it_and_nothing_of_the_other_stays");
-    model.schedules(3_000).check(|| {
+    model.schedules(1_500).check(|| {
         let sim = SimDisk::new(random_u64());
         let db = Arc::new(options(false).open_on(sim.disk()).unwrap());
         let table = db.table("t").unwrap();

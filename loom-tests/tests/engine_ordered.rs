@@ -90,7 +90,7 @@ fn check(read: &ReadTransaction, table: &Table) -> bool {
 fn an_index_made_beside_commits_is_that_of_every_snapshot() {
     let model =
         Model::new("engine_ordered::an_index_made_beside_commits_is_that_of_every_snapshot");
-    model.schedules(3_000).check(|| {
+    model.schedules(1_500).check(|| {
         let sim = SimDisk::new(random_u64());
         let db = options().open_on(sim.disk()).unwrap();
         let table = db.table("t").unwrap();
@@ -137,7 +137,7 @@ fn an_index_made_beside_commits_is_that_of_every_snapshot() {
 fn an_index_dropped_beside_commits_is_whole_until_it_is_gone() {
     let model =
         Model::new("engine_ordered::an_index_dropped_beside_commits_is_whole_until_it_is_gone");
-    model.schedules(3_000).check(|| {
+    model.schedules(1_500).check(|| {
         let sim = SimDisk::new(random_u64());
         let db = options().open_on(sim.disk()).unwrap();
         let table = db.table("t").unwrap();
