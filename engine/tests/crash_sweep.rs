@@ -13,7 +13,7 @@
 mod sweep;
 
 use sweep::{judge, options, run};
-use vellum_testkit::{Budget, Crash, Distinct, SimDisk, SimOptions, State, states_wanted};
+use vellum_testkit::{Budget, Crash, Cut, Distinct, SimDisk, SimOptions, State, states_wanted};
 
 /// One recovery in so many is cut in turn.
 const NESTED_EVERY: usize = 61;
@@ -59,21 +59,19 @@ impl Sweep {
     }
 
     /// `before` was acknowledged before the trace begins.
-    fn cuts(&mut self, sim: &SimDisk, states: usize, before: Acknowledged, depth: usize) {
-        for cut in sim.trace().cuts() {
-            for crash in [Crash::Process, Crash::Power] {
-                let acknowledged = before.and(cut.marks());
-                for state in cut.states(crash, Budget::per_cut(states)) {
-                    if self.full() {
-                        return;
-                    }
-                    if self.seen.insert(&state) {
-                        let nested = depth == 0 && self.seen.len().is_multiple_of(NESTED_EVERY);
-                        if let Err(violation) = self.state(&state, (crash, acknowledged), nested) {
-                            let place = format!("cut {}, {crash:?}", cut.index());
-                            self.violations
-                                .push(format!("{place}, depth {depth}: {violation}"));
-                        }
+    fn cut(&mut self, cut: &Cut, states: usize, before: Acknowledged, depth: usize) {
+        for crash in [Crash::Process, Crash::Power] {
+            let acknowledged = before.and(cut.marks());
+            for state in cut.states(crash, Budget::per_cut(states)) {
+                if self.full() {
+                    return;
+                }
+                if self.seen.insert(&state) {
+                    let nested = depth == 0 && self.seen.len().is_multiple_of(NESTED_EVERY);
+                    if let Err(violation) = self.state(&state, (crash, acknowledged), nested) {
+                        let place = format!("cut {}, {crash:?}", cut.index());
+                        self.violations
+                            .push(format!("{place}, depth {depth}: {violation}"));
                     }
                 }
             }
@@ -102,15 +100,13 @@ impl Sweep {
         drop(db);
         if nested {
             let buffered = acknowledged.surviving(crash);
-            self.cuts(
-                &sim,
-                NESTED_STATES,
-                Acknowledged {
-                    buffered,
-                    ..acknowledged
-                },
-                1,
-            );
+            let before = Acknowledged {
+                buffered,
+                ..acknowledged
+            };
+            for cut in sim.trace().cuts() {
+                self.cut(&cut, NESTED_STATES, before, 1);
+            }
         }
         Ok(())
     }
@@ -136,9 +132,8 @@ fn every_crash_leaves_a_prefix_with_all_that_was_acknowledged() {
         violations: Vec::new(),
         wanted,
     };
-    // Every cut gets its share; what is left over goes to a second pass with larger shares.
-    for share in [wanted / cuts / 2 + 2, wanted / cuts * 4 + 8, wanted] {
-        sweep.cuts(&sim, share, Acknowledged::default(), 0);
+    for (cut, share) in sim.trace().spread(0, wanted) {
+        sweep.cut(&cut, share, Acknowledged::default(), 0);
         if sweep.full() {
             break;
         }

@@ -125,6 +125,25 @@ fn wrong_journals_are_found_out_by_crashes() {
     assert!(!sweep(Bug::TrustsTheCache, 1).violations.is_empty());
 }
 
+/// The end of a run is crashed however few states are wanted.
+#[test]
+fn few_states_are_spread_over_the_whole_run() {
+    let sim = SimDisk::new(5);
+    workload(&sim, Bug::None, 40).unwrap();
+    let trace = sim.trace();
+    let cuts = trace.len() + 1;
+    for wanted in [12, cuts / 2, cuts, 3 * cuts] {
+        let mut met = [0; 4];
+        let states = trace.sweep(wanted, |cut, _, _| met[cut.index() * 4 / cuts] += 1);
+        assert_eq!(states, wanted);
+        let least = met.iter().min().copied().unwrap_or(0);
+        assert!(
+            least >= wanted / 16,
+            "{wanted} states of {cuts} cuts: {met:?}"
+        );
+    }
+}
+
 /// Runs the workload with one call failing, then checks what a crash leaves; returns violations.
 fn fail_call(bug: Bug, call: &Call, trouble: Trouble, lasting: Lasting) -> Vec<String> {
     let sim = SimDisk::new(call.number);

@@ -1,7 +1,8 @@
 //! Going through the states of a whole run.
 //!
-//! 1. Every cut has its share first; what is left over goes to passes with larger shares. So a small number
-//!    of states is spread over the run.
+//! 1. Every cut has its share first; what is left over goes to passes with larger shares. Where there are fewer
+//!    states than cuts want, a pass goes over some of the cuts, then over those between: so a small number of
+//!    states is spread over the whole run.
 //! 2. How many are wanted is asked from outside, by `VELLUM_CRASH_STATES`; each sweep has its own number where
 //!    nobody asks.
 
@@ -30,22 +31,34 @@ impl Trace {
         wanted: usize,
         mut each: impl FnMut(&Cut, Crash, &State),
     ) -> usize {
-        let cuts = (self.len() + 1).saturating_sub(first).max(1);
         let mut seen = Distinct::new();
-        for share in [wanted / cuts / 2 + 2, wanted / cuts * 4 + 8, wanted] {
-            for cut in self.cuts().skip(first) {
-                for crash in [Crash::Process, Crash::Power] {
-                    for state in cut.states(crash, Budget::per_cut(share)) {
-                        if seen.len() >= wanted {
-                            return seen.len();
-                        }
-                        if seen.insert(&state) {
-                            each(&cut, crash, &state);
-                        }
+        for (cut, share) in self.spread(first, wanted) {
+            for crash in [Crash::Process, Crash::Power] {
+                for state in cut.states(crash, Budget::per_cut(share)) {
+                    if seen.len() >= wanted {
+                        return seen.len();
+                    }
+                    if seen.insert(&state) {
+                        each(&cut, crash, &state);
                     }
                 }
             }
         }
         seen.len()
+    }
+
+    /// The cuts from `first` on, again and again, each time with how many states are to be drawn for each kind of
+    /// crash, in an order that spreads so many over all of them (rule 1).
+    pub fn spread(&self, first: usize, wanted: usize) -> impl Iterator<Item = (Cut, usize)> {
+        let cuts = (self.len() + 1).saturating_sub(first).max(1);
+        let shares = [wanted / cuts / 2 + 2, wanted / cuts * 4 + 8, wanted];
+        // As many as the first pass draws at most for both kinds.
+        let stride = (2 * shares[0] * cuts / wanted.max(1)).max(1);
+        let passes = shares.into_iter();
+        let passes = passes.flat_map(move |share| (0..stride).map(move |phase| (share, phase)));
+        passes.flat_map(move |(share, phase)| {
+            let cuts = self.cuts().skip(first + phase).step_by(stride);
+            cuts.map(move |cut| (cut, share))
+        })
     }
 }
