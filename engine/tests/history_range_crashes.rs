@@ -1,62 +1,28 @@
-//! Histories over keys and ranges that crashes cut off: as those of lists (`history_crashes`), with the steps of
-//! `history_ranges`, so that predicates, merges and savepoints are judged across recoveries too.
+//! Histories over keys and ranges that crashes cut off (`histories/crashes.rs`), with the steps of `history_ranges`, so that
+//! predicates, merges and savepoints are judged across recoveries too.
 //!
-//! Transactions of a history count as often as a cut is put into it: as many as a sixteenth of
-//! `VELLUM_HISTORY_TRANSACTIONS`.
+//! A sixteenth of `VELLUM_HISTORY_TRANSACTIONS` are its part.
 
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails its test")]
 
+mod append;
 mod histories;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
+use append::with_append;
 use histories::Tally;
+use histories::crashes::{Subject, go_on_across_crashes, several_at_once};
 use histories::cut_keys::{kept_after, signature, signed};
-use histories::keys::{Work, expect_retryable, with_merging};
+use histories::keys::{Work, expect_retryable, judge, record_all};
 use histories::session::{ACKNOWLEDGED, ACKNOWLEDGED_DURABLY};
+use histories::trouble::Trouble;
 use vellum::{CommitHandle, Database, Durability, Isolation, Options, Table};
-use vellum_testkit::history::{Recorder, Recording, Step, Transaction, check, check_serial};
-use vellum_testkit::{Budget, Crash, Random, SimDisk};
+use vellum_testkit::history::{Recorder, Recording, Transaction};
+use vellum_testkit::{Random, SimDisk};
 
-/// Transactions under way at a time.
-const AT_ONCE: usize = 4;
-/// Transactions between two crashes, at most.
-const SEGMENT: u64 = 60;
-/// Crashes in one history.
-const DEPTH: usize = 3;
 const KEYS: u64 = 12;
-
-fn options() -> Options {
-    // All are in one thread: nobody may wait for another's lock.
-    let options = Options::new()
-        .background(false)
-        .lock_timeout(Duration::ZERO)
-        .log_segment_bytes(64 << 10)
-        .memory_budget(8 << 20);
-    with_merging(options)
-}
-
-/// How commits are made durable, and what ends them.
-#[derive(Clone, Copy, Debug)]
-struct Trouble {
-    crash: Crash,
-    all_durable: bool,
-}
-
-const TROUBLES: [Trouble; 3] = [
-    Trouble {
-        crash: Crash::Process,
-        all_durable: false,
-    },
-    Trouble {
-        crash: Crash::Power,
-        all_durable: true,
-    },
-    Trouble {
-        crash: Crash::Power,
-        all_durable: false,
-    },
-];
 
 struct Writing {
     txn: Box<vellum::Transaction>,
@@ -93,64 +59,39 @@ impl Books {
         self.sim.mark(4 * recording.began() + ACKNOWLEDGED);
         recording.ended();
     }
-
-    fn read_all(&self, db: &Database, table: &Table) {
-        let mut recording = self.begin();
-        let read = db.begin_read().unwrap();
-        recording.snapshot(read.timestamp().0);
-        let found = read.iter(table).unwrap().map(|entry| {
-            let (key, value) = entry.unwrap();
-            (key.to_vec(), value.to_vec())
-        });
-        recording.range(b"", None, found.collect());
-        self.ended(recording);
-    }
 }
 
-/// One segment: some transactions, several at a time in one thread.
+/// Where the transactions of one segment are.
 struct Segment<'a> {
     db: &'a Database,
     table: &'a Table,
     books: &'a Books,
     trouble: Trouble,
-    random: &'a mut Random,
 }
 
 impl Segment<'_> {
-    fn run(mut self) {
-        let mut left = 10 + self.random.below(SEGMENT);
-        let mut under: Vec<Option<Under>> = (0..AT_ONCE).map(|_| None).collect();
-        while left > 0 || under.iter().any(Option::is_some) {
-            let process = self.random.index(AT_ONCE);
-            under[process] = match under[process].take() {
-                None if left == 0 => None,
-                None => {
-                    left -= 1;
-                    self.begin()
-                }
-                Some(Under::Way(writing)) => self.go_on(writing, process),
-                Some(Under::Commit(committing)) => {
-                    let Committing {
-                        recording,
-                        handle,
-                        mark,
-                    } = committing;
-                    handle.wait().unwrap();
-                    self.books.sim.mark(4 * recording.began() + mark);
-                    recording.ended();
-                    None
-                }
-            };
-            if self.random.one_in(120) {
-                self.db.checkpoint().unwrap();
+    fn go_on(&self, process: usize, under: Option<Under>, random: &mut Random) -> Option<Under> {
+        match under {
+            None => self.begin(random),
+            Some(Under::Way(writing)) => self.step(writing, process, random),
+            Some(Under::Commit(committing)) => {
+                let Committing {
+                    recording,
+                    handle,
+                    mark,
+                } = committing;
+                handle.wait().unwrap();
+                self.books.sim.mark(4 * recording.began() + mark);
+                recording.ended();
+                None
             }
         }
     }
 
-    fn begin(&mut self) -> Option<Under> {
-        let isolation = match self.random.below(5) {
+    fn begin(&self, random: &mut Random) -> Option<Under> {
+        let isolation = match random.below(5) {
             0 => {
-                self.books.read_all(self.db, self.table);
+                self.books.record_all(self.db, self.table);
                 return None;
             }
             1 | 2 => Isolation::Snapshot,
@@ -162,15 +103,15 @@ impl Segment<'_> {
         Some(Under::Way(Writing {
             work: Work::new(recording, (self.db, &txn), (id, KEYS)),
             txn: Box::new(txn),
-            left: 1 + self.random.below(5),
+            left: 1 + random.below(5),
         }))
     }
 
-    fn go_on(&mut self, mut writing: Writing, process: usize) -> Option<Under> {
+    fn step(&self, mut writing: Writing, process: usize, random: &mut Random) -> Option<Under> {
         let Writing { txn, work, left } = &mut writing;
         if *left > 0 {
             *left -= 1;
-            let step = work.step(txn, self.table, self.random, &None);
+            let step = work.step(txn, self.table, random, &None);
             if let Err(error) = step {
                 expect_retryable(&error);
                 drop(writing.txn);
@@ -182,7 +123,7 @@ impl Segment<'_> {
         let Writing {
             mut txn, mut work, ..
         } = writing;
-        if self.random.one_in(10) {
+        if random.one_in(10) {
             txn.rollback();
             self.books.ended(work.recording);
             return None;
@@ -192,10 +133,7 @@ impl Segment<'_> {
                 .unwrap();
         }
         let (mut recording, _) = work.end();
-        let durability = match self.trouble.all_durable || self.random.one_in(3) {
-            true => Durability::Sync,
-            false => Durability::Buffered,
-        };
+        let durability = self.trouble.durability(random);
         match txn.commit_with(durability) {
             Ok(handle) => {
                 let wrote = recording.wrote();
@@ -221,134 +159,88 @@ impl Segment<'_> {
     }
 }
 
-/// A history and what goes on with it.
-struct Branch {
-    before: Vec<Transaction>,
-    sim: SimDisk,
-    books: Books,
-    /// Crashes still to come.
-    depth: usize,
-}
+impl Subject for Books {
+    type History = Vec<Transaction>;
 
-/// All histories that begin with one.
-struct Tree {
-    trouble: Trouble,
-    random: Random,
-    tally: Tally,
-}
+    const TABLE: &'static str = "keys";
 
-impl Tree {
-    /// Goes on after what is known, and puts crashes into what comes.
-    fn go_on(&mut self, branch: &Branch) {
-        let Branch {
-            before,
-            sim,
-            books,
-            depth,
-        } = branch;
-        // Before it is known what the last crash has left, no other one comes.
-        let first = sim.trace().len();
-        let opened = options().open_on(sim.disk()).unwrap();
-        let table = opened.table("keys").unwrap();
-        let segment = Segment {
-            db: &opened,
-            table: &table,
-            books,
-            trouble: self.trouble,
-            random: &mut self.random,
-        };
-        segment.run();
-        let recorded = books.recorder.take();
-        let events = sim.trace().len();
-        books.read_all(&opened, &table);
-        drop((table, opened));
-        let whole = [&before[..], &recorded[..], &books.recorder.take()[..]].concat();
-        self.judge(&whole, *depth);
-        if *depth == 0 {
-            return;
-        }
-        for _ in 0..2 {
-            let at = first + self.random.index(events - first);
-            if let Some(branch) = self.crash(branch, &recorded, at) {
-                self.go_on(&branch);
-            }
-            if !self.tally.goes_on() {
-                return;
-            }
-        }
+    fn options() -> Options {
+        // All are in one thread: nobody may wait for another's lock.
+        let options = Options::new()
+            .background(false)
+            .lock_timeout(Duration::ZERO)
+            .log_segment_bytes(64 << 10)
+            .memory_budget(8 << 20);
+        with_append(options)
     }
 
-    fn crash(&mut self, branch: &Branch, recorded: &[Transaction], at: usize) -> Option<Branch> {
-        let Trouble { crash, all_durable } = self.trouble;
-        let cut = branch.sim.trace().cuts().nth(at)?;
-        let states: Vec<_> = cut.states(crash, Budget::per_cut(4)).collect();
-        let sim = states.get(self.random.index(states.len()))?.disk();
-        let recorder = &branch.books.recorder;
-        let db = options().open_on(sim.disk()).unwrap();
-        let signed = signed(&db, &db.table("keys").unwrap()).unwrap();
-        let known = kept_after(
-            (&branch.before, recorded),
-            cut.marks(),
-            (crash, all_durable),
-            &signed,
-            recorder,
-        );
-        let books = Books {
-            recorder: recorder.clone(),
+    fn begun(sim: &SimDisk) -> Self {
+        Self {
+            recorder: Recorder::new(),
             sim: sim.clone(),
-        };
-        Some(Branch {
-            before: [&branch.before[..], &known[..]].concat(),
-            sim,
-            books,
-            depth: branch.depth - 1,
-        })
+        }
     }
 
-    fn judge(&mut self, history: &[Transaction], depth: usize) {
-        let count = history.len();
-        match check(history).and_then(|_| check_serial(history)) {
-            Ok(summary) => {
-                let aborted = history.iter().filter(|one| one.commit.is_none());
-                let readers = aborted.filter(|one| !one.steps.iter().any(Step::is_write));
-                self.tally.add(count, summary.committed + readers.count());
-            }
-            Err(found) => {
-                self.tally.add(count, count);
-                let trouble = self.trouble;
-                self.tally.violation(format!(
-                    "{trouble:?}, {depth} crashes to come: {}",
-                    found[0]
-                ));
-            }
+    fn after_crash(&self, sim: &SimDisk) -> Self {
+        Self {
+            recorder: self.recorder.clone(),
+            sim: sim.clone(),
         }
+    }
+
+    fn segment(
+        &self,
+        (db, table): (&Database, &Table),
+        count: u64,
+        trouble: Trouble,
+        random: &mut Random,
+    ) {
+        let segment = Segment {
+            db,
+            table,
+            books: self,
+            trouble,
+        };
+        several_at_once(db, count, random, |process, under, random| {
+            segment.go_on(process, under, random)
+        });
+    }
+
+    fn record_all(&self, db: &Database, table: &Table) {
+        let mut recording = self.begin();
+        record_all(&mut recording, db, table);
+        self.ended(recording);
+    }
+
+    fn take(&self) -> Vec<Transaction> {
+        self.recorder.take()
+    }
+
+    fn known(
+        &self,
+        (before, recorded): (&Vec<Transaction>, &Vec<Transaction>),
+        marks: &HashSet<u64>,
+        trouble: Trouble,
+        (db, table): (&Database, &Table),
+    ) -> Vec<Transaction> {
+        let signed = signed(db, table);
+        kept_after((before, recorded), marks, trouble, &signed, &self.recorder)
+    }
+
+    fn joined(before: &Vec<Transaction>, after: Vec<Transaction>) -> Vec<Transaction> {
+        [&before[..], &after[..]].concat()
+    }
+
+    fn count(history: &Vec<Transaction>) -> usize {
+        history.len()
+    }
+
+    fn judge(history: &Vec<Transaction>) -> Result<usize, String> {
+        judge(history)
     }
 }
 
 #[test]
 fn predicates_hold_across_crashes() {
-    let mut tally = Tally::of(16);
-    for seed in 0.. {
-        if !tally.goes_on() {
-            break;
-        }
-        let sim = SimDisk::new(seed);
-        let branch = Branch {
-            before: Vec::new(),
-            books: Books {
-                recorder: Recorder::new(),
-                sim: sim.clone(),
-            },
-            sim,
-            depth: DEPTH,
-        };
-        let mut tree = Tree {
-            trouble: TROUBLES[seed as usize % TROUBLES.len()],
-            random: Random::new(seed),
-            tally,
-        };
-        tree.go_on(&branch);
-        tally = tree.tally;
-    }
-    tally.end();
+    go_on_across_crashes::<Books>(Tally::of(16));
 }

@@ -7,33 +7,22 @@
     reason = "a helper of tests fails its test"
 )]
 
+mod append;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use vellum::plugin::ExtractorFn;
 use vellum::{
-    Database, Deadlock, Durability, Error, Isolation, MergeError, MergeOperator, Options, Ordered,
-    Record, Table, Transaction,
+    Database, Deadlock, Durability, Error, Isolation, Options, Ordered, Record, Table, Transaction,
 };
 use vellum_sync::atomic::{AtomicU64, Ordering};
 use vellum_sync::thread::{self, JoinHandle};
 
-struct Append;
-
-impl MergeOperator for Append {
-    fn fold(&self, existing: Option<&[u8]>, operand: &[u8]) -> Result<Vec<u8>, MergeError> {
-        self.combine(existing.unwrap_or_default(), operand)
-    }
-
-    fn combine(&self, first: &[u8], second: &[u8]) -> Result<Vec<u8>, MergeError> {
-        Ok([first, second].concat())
-    }
-}
-
 /// One whose locks are waited for as long as need be: a machine may be slow.
 fn patient() -> Database {
     let options = Options::new().lock_timeout(Duration::MAX);
-    let options = options.merge_operator("append", Arc::new(Append));
+    let options = append::with_append(options);
     options.in_memory().unwrap()
 }
 

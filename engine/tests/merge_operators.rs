@@ -3,33 +3,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails its test")]
 
+mod append;
 mod common;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use common::{Place, small};
 use proptest::prelude::*;
 use vellum::{
-    Database, Durability, Error, Exact, InvalidArgument, Isolation, MergeError, MergeOperator,
-    Metric, Options, Record, Savepoint, Table, Transaction, Union,
+    Database, Durability, Error, Exact, InvalidArgument, Isolation, Metric, Options, Record,
+    Savepoint, Table, Transaction, Union,
 };
 
-/// Appends: associative, and the order shows.
-struct Append;
-
-impl MergeOperator for Append {
-    fn fold(&self, existing: Option<&[u8]>, operand: &[u8]) -> Result<Vec<u8>, MergeError> {
-        self.combine(existing.unwrap_or_default(), operand)
-    }
-
-    fn combine(&self, first: &[u8], second: &[u8]) -> Result<Vec<u8>, MergeError> {
-        Ok([first, second].concat())
-    }
-}
-
 fn options() -> Options {
-    small().merge_operator("append", Arc::new(Append))
+    append::with_append(small())
 }
 
 fn opened() -> (Database, Table) {

@@ -3,16 +3,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails its test")]
 
+mod append;
 mod words;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use proptest::prelude::*;
-use vellum::{
-    Database, Durability, Error, MergeError, MergeOperator, Options, Ordered, ReadTransaction,
-    Table, Transaction,
-};
+use vellum::{Database, Durability, Error, Options, Ordered, ReadTransaction, Table, Transaction};
 use vellum_testkit::{SimDisk, SimOptions};
 use words::{keys_of, own_keys_of, words_of};
 
@@ -54,26 +51,13 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-struct Append;
-
-impl MergeOperator for Append {
-    fn fold(&self, existing: Option<&[u8]>, operand: &[u8]) -> Result<Vec<u8>, MergeError> {
-        self.combine(existing.unwrap_or_default(), operand)
-    }
-
-    fn combine(&self, first: &[u8], second: &[u8]) -> Result<Vec<u8>, MergeError> {
-        Ok([first, second].concat())
-    }
-}
-
 fn open(sim: &SimDisk) -> Database {
     let options = Options::new()
         .background(false)
         .log_segment_bytes(64 << 10)
         .memory_budget(8 << 20)
-        .merge_operator("append", Arc::new(Append))
         .durability(Durability::Buffered);
-    words::with(options, "words", 1)
+    words::with(append::with_append(options), "words", 1)
         .open_on(sim.disk())
         .unwrap()
 }

@@ -10,17 +10,20 @@ mod cut;
 mod engine_small;
 #[path = "../../engine/tests/histories/session.rs"]
 mod session;
+#[path = "../../engine/tests/histories/trouble.rs"]
+mod trouble;
 
 use std::sync::Arc;
 
 use cut::{decide, joined, told_after, values};
 use engine_small::options;
 use session::{Books, judge};
+use trouble::TROUBLES;
 use vellum::{Database, Durability, Isolation, Table};
 use vellum_loom_tests::Model;
 use vellum_sync::{random_u64, thread};
 use vellum_testkit::lists::{Recorded, Workload};
-use vellum_testkit::{Budget, Crash, Random, SimDisk};
+use vellum_testkit::{Budget, Random, SimDisk};
 
 const THREADS: u32 = 3;
 const TRANSACTIONS: u32 = 3;
@@ -97,33 +100,29 @@ fn lists_are_as_their_isolation_promises() {
 #[test]
 fn lists_go_on_after_a_crash() {
     let model = Model::new("engine_lists::lists_go_on_after_a_crash");
-    model.schedules(300).check(|| {
+    model.schedules(200).check(|| {
         let mut random = Random::new(random_u64());
         let sim = SimDisk::new(random_u64());
         let db = options(true).open_on(sim.disk()).unwrap();
         let table = db.table("lists").unwrap();
         let mut books = Books::new(Workload::new(2, 8), Some(sim.clone()));
         let first = sim.trace().len();
-        let (crash, all_durable) = [
-            (Crash::Process, false),
-            (Crash::Power, true),
-            (Crash::Power, false),
-        ][random.index(3)];
-        run(&db, &table, &books, all_durable);
+        let trouble = TROUBLES[random.index(3)];
+        run(&db, &table, &books, trouble.all_durable);
         drop((table, db));
         let recorded = books.recorder.take();
         let events = sim.trace().len() - first;
-        for _ in 0..4 {
+        for _ in 0..12 {
             let at = first + random.index(events);
             let Some(cut) = sim.trace().cuts().nth(at) else {
                 continue;
             };
-            for state in cut.states(crash, Budget::per_cut(2)) {
-                let marks = cut.marks();
-                let mut known = told_after(&recorded, marks, crash, all_durable, &books.recorder);
+            for state in cut.states(trouble.crash, Budget::per_cut(2)) {
+                let marks = cut.marks().iter().copied().collect();
+                let mut known = told_after(&recorded, &marks, trouble, &books.recorder);
                 let db = options(false).open_on(state.disk().disk()).unwrap();
                 let table = db.table("lists").unwrap();
-                let there = values(&db, &table).unwrap();
+                let there = values(&db, &table);
                 decide(&Recorded::default(), &mut known, &there);
                 books.workload = Arc::new(books.workload.fork());
                 books.sim = None;

@@ -286,6 +286,38 @@ impl Drop for Watched {
     }
 }
 
+type Watchers = Arc<Registry<Watched, ()>>;
+
+fn watchers() -> Watchers {
+    Arc::new(Registry::new(Watched::new(1)))
+}
+
+fn publish(registry: &Watchers) {
+    registry.publish(|view| Watched::new(view.read() + 1));
+}
+
+/// Publishes so many views, and collects after each.
+fn publisher(registry: &Watchers, views: usize) -> thread::JoinHandle<()> {
+    let registry = Arc::clone(registry);
+    thread::spawn(move || {
+        for _ in 0..views {
+            publish(&registry);
+            registry.collect();
+        }
+    })
+}
+
+/// Reads what is current when it begins, twice.
+fn reader(registry: &Watchers) -> thread::JoinHandle<()> {
+    let registry = Arc::clone(registry);
+    thread::spawn(move || {
+        let pin = registry.pin(Protection::Exactly);
+        let first = registry.view(&pin).read();
+        assert_eq!(registry.view(&pin).read(), first);
+        registry.unpin(pin);
+    })
+}
+
 /// No reader's view is freed under it, however many views are published meanwhile; the reader
 /// retries nothing; and what nobody uses is freed.
 #[test]
@@ -293,21 +325,9 @@ fn a_registered_view_is_not_freed() {
     Model::new("txn_snapshots::a_registered_view_is_not_freed")
         .preemptions(3)
         .check(|| {
-            let registry: Arc<Registry<Watched, ()>> = Arc::new(Registry::new(Watched::new(1)));
-            let other = Arc::clone(&registry);
-            let publisher = thread::spawn(move || {
-                other.publish(|view| Watched::new(view.read() + 1));
-                other.collect();
-                other.publish(|view| Watched::new(view.read() + 1));
-                other.collect();
-            });
-            let other = Arc::clone(&registry);
-            let reader = thread::spawn(move || {
-                let pin = other.pin(Protection::Exactly);
-                let first = other.view(&pin).read();
-                assert_eq!(other.view(&pin).read(), first);
-                other.unpin(pin);
-            });
+            let registry = watchers();
+            let publisher = publisher(&registry, 2);
+            let reader = reader(&registry);
             reader.join().unwrap();
             publisher.join().unwrap();
             assert_eq!(registry.collect(), 0, "nobody holds anything");
@@ -320,21 +340,11 @@ fn a_view_that_is_registered_elsewhere_is_not_freed() {
     Model::new("txn_snapshots::a_view_that_is_registered_elsewhere_is_not_freed")
         .preemptions(3)
         .check(|| {
-            let registry: Arc<Registry<Watched, ()>> = Arc::new(Registry::new(Watched::new(1)));
+            let registry = watchers();
             let home = registry.pin(Protection::Exactly);
-            registry.publish(|view| Watched::new(view.read() + 1));
-            let other = Arc::clone(&registry);
-            let publisher = thread::spawn(move || {
-                other.publish(|view| Watched::new(view.read() + 1));
-                other.collect();
-            });
-            let other = Arc::clone(&registry);
-            let reader = thread::spawn(move || {
-                let pin = other.pin(Protection::Exactly);
-                let first = other.view(&pin).read();
-                assert_eq!(other.view(&pin).read(), first);
-                other.unpin(pin);
-            });
+            publish(&registry);
+            let publisher = publisher(&registry, 1);
+            let reader = reader(&registry);
             reader.join().unwrap();
             publisher.join().unwrap();
             assert_eq!(registry.collect(), 1, "the first one");
@@ -350,11 +360,11 @@ fn the_next_owner_hides_nobody() {
         Model::new("txn_snapshots::the_next_owner_hides_nobody")
             .preemptions(2)
             .check(move || {
-                let registry: Arc<Registry<Watched, ()>> = Arc::new(Registry::new(Watched::new(1)));
+                let registry = watchers();
                 let home = is_home_taken.then(|| registry.pin(Protection::Exactly));
-                registry.publish(|view| Watched::new(view.read() + 1));
+                publish(&registry);
                 let first = registry.pin(Protection::Onward);
-                registry.publish(|view| Watched::new(view.read() + 1));
+                publish(&registry);
                 let other = Arc::clone(&registry);
                 let one = thread::spawn(move || {
                     assert_eq!(other.view(&first).read(), 2);
@@ -383,22 +393,16 @@ fn another_thread_may_collect() {
     Model::new("txn_snapshots::another_thread_may_collect")
         .preemptions(3)
         .check(|| {
-            let registry: Arc<Registry<Watched, ()>> = Arc::new(Registry::new(Watched::new(1)));
+            let registry = watchers();
             let other = Arc::clone(&registry);
             let publisher = thread::spawn(move || {
-                other.publish(|view| Watched::new(view.read() + 1));
+                publish(&other);
             });
             let other = Arc::clone(&registry);
             let collector = thread::spawn(move || {
                 other.collect();
             });
-            let other = Arc::clone(&registry);
-            let reader = thread::spawn(move || {
-                let pin = other.pin(Protection::Exactly);
-                let first = other.view(&pin).read();
-                assert_eq!(other.view(&pin).read(), first);
-                other.unpin(pin);
-            });
+            let reader = reader(&registry);
             for thread in [publisher, collector, reader] {
                 thread.join().unwrap();
             }
@@ -412,14 +416,8 @@ fn an_onward_pin_keeps_later_views() {
     Model::new("txn_snapshots::an_onward_pin_keeps_later_views")
         .preemptions(3)
         .check(|| {
-            let registry: Arc<Registry<Watched, ()>> = Arc::new(Registry::new(Watched::new(1)));
-            let other = Arc::clone(&registry);
-            let publisher = thread::spawn(move || {
-                other.publish(|view| Watched::new(view.read() + 1));
-                other.collect();
-                other.publish(|view| Watched::new(view.read() + 1));
-                other.collect();
-            });
+            let registry = watchers();
+            let publisher = publisher(&registry, 2);
             let other = Arc::clone(&registry);
             let reader = thread::spawn(move || {
                 let pin = other.pin(Protection::Onward);

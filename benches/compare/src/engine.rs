@@ -203,6 +203,14 @@ pub fn until_committed(attempt: &mut dyn FnMut() -> Result<Ended>) -> Result<u64
     Ok(lost)
 }
 
+/// Shows `see` a value, if there is one; whether there is.
+pub fn show(value: Option<&[u8]>, see: &mut dyn FnMut(&[u8])) -> bool {
+    if let Some(value) = value {
+        see(value);
+    }
+    value.is_some()
+}
+
 /// A view of the store that does not change.
 pub trait Snapshot {
     /// Shows `see` the key's value; false if there is none.

@@ -7,23 +7,23 @@
 //!    the checkers by timestamps which of the others must be; who had seen a later one saw what is gone, and is
 //!    left out.
 
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails its test")]
+
 use std::collections::{BTreeSet, HashSet};
 
 use vellum::{Database, Table};
-use vellum_testkit::Crash;
 use vellum_testkit::lists::{Op, Outcome, Recorded, Recorder, Transaction, decode};
 
-use super::session::{ACKNOWLEDGED, ACKNOWLEDGED_DURABLY};
+use super::session::ACKNOWLEDGED;
+use super::trouble::Trouble;
 
-/// What was recorded, as far as it is known after a crash; `all_durable` if every commit asked for that.
+/// What was recorded, as far as it is known after a crash.
 pub(crate) fn told_after(
     recorded: &Recorded,
-    marks: &[u64],
-    crash: Crash,
-    all_durable: bool,
+    marks: &HashSet<u64>,
+    trouble: Trouble,
     recorder: &Recorder,
 ) -> Recorded {
-    let marks: HashSet<u64> = marks.iter().copied().collect();
     let recovered = recorder.tick();
     let mut after = Recorded::default();
     for (told, timed) in recorded.told.iter().zip(&recorded.timed) {
@@ -32,10 +32,8 @@ pub(crate) fn told_after(
             continue;
         }
         let (mut told, mut timed) = (told.clone(), timed.clone());
-        let is_sure = marks.contains(&(mark + ACKNOWLEDGED_DURABLY))
-            || marks.contains(&(mark + ACKNOWLEDGED))
-                && (crash == Crash::Process || all_durable || told.outcome == Outcome::Fail);
-        if !is_sure {
+        let has_failed = told.outcome == Outcome::Fail && marks.contains(&(mark + ACKNOWLEDGED));
+        if !has_failed && !trouble.is_sure(marks, told.began) {
             told.outcome = Outcome::Info;
             (told.ended, timed.ended) = (recovered, recovered);
         }
@@ -67,13 +65,10 @@ fn appended(transaction: &Transaction) -> impl Iterator<Item = u32> {
 }
 
 /// Every value that is in some list.
-pub(crate) fn values(db: &Database, table: &Table) -> vellum::Result<BTreeSet<u32>> {
-    let read = db.begin_read()?;
-    let mut values = BTreeSet::new();
-    for entry in read.iter(table)? {
-        values.extend(decode(&entry?.1));
-    }
-    Ok(values)
+pub(crate) fn values(db: &Database, table: &Table) -> BTreeSet<u32> {
+    let read = db.begin_read().unwrap();
+    let lists = read.iter(table).unwrap().map(|entry| entry.unwrap().1);
+    lists.flat_map(|list| decode(&list)).collect()
 }
 
 /// Both, one after the other.

@@ -6,13 +6,14 @@
 //! 2. What survived is a beginning of the order of commits: a commit counts if one that is as new is there, and
 //!    who saw a later one saw what is gone, and is left out.
 
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails its test")]
+
 use std::collections::{BTreeMap, HashSet};
 
 use vellum::{Database, Table};
-use vellum_testkit::Crash;
 use vellum_testkit::history::{Recorder, Step, Transaction};
 
-use super::session::{ACKNOWLEDGED, ACKNOWLEDGED_DURABLY};
+use super::trouble::Trouble;
 
 /// The key that a process signs.
 pub(crate) fn signature(process: usize) -> Vec<u8> {
@@ -25,14 +26,13 @@ fn number(value: &[u8]) -> u64 {
 }
 
 /// What each process has signed.
-pub(crate) fn signed(db: &Database, table: &Table) -> vellum::Result<BTreeMap<Vec<u8>, u64>> {
-    let read = db.begin_read()?;
-    let mut signed = BTreeMap::new();
-    for entry in read.prefix(table, "s")? {
-        let (key, value) = entry?;
-        signed.insert(key.to_vec(), number(&value));
-    }
-    Ok(signed)
+pub(crate) fn signed(db: &Database, table: &Table) -> BTreeMap<Vec<u8>, u64> {
+    let read = db.begin_read().unwrap();
+    let signed = read.prefix(table, "s").unwrap().map(|entry| {
+        let (key, value) = entry.unwrap();
+        (key.to_vec(), number(&value))
+    });
+    signed.collect()
 }
 
 fn is_there(transaction: &Transaction, signed: &BTreeMap<Vec<u8>, u64>) -> bool {
@@ -47,24 +47,21 @@ fn is_there(transaction: &Transaction, signed: &BTreeMap<Vec<u8>, u64>) -> bool 
     })
 }
 
-/// Of what was recorded after `before`, what counts after a crash; `all_durable` if every commit asked for that.
+/// Of what was recorded after `before`, what counts after a crash.
 pub(crate) fn kept_after(
     (before, recorded): (&[Transaction], &[Transaction]),
-    marks: &[u64],
-    (crash, all_durable): (Crash, bool),
+    marks: &HashSet<u64>,
+    trouble: Trouble,
     signed: &BTreeMap<Vec<u8>, u64>,
     recorder: &Recorder,
 ) -> Vec<Transaction> {
-    let marks: HashSet<u64> = marks.iter().copied().collect();
     let recovered = recorder.tick();
     // Rule 1.
     let begun = recorded
         .iter()
         .filter(|one| marks.contains(&(4 * one.began)));
     let known = begun.map(|one| {
-        let mark = 4 * one.began;
-        let is_sure = marks.contains(&(mark + ACKNOWLEDGED_DURABLY))
-            || marks.contains(&(mark + ACKNOWLEDGED)) && (crash == Crash::Process || all_durable);
+        let is_sure = trouble.is_sure(marks, one.began);
         let mut one = one.clone();
         if !is_sure {
             one.ended = recovered;

@@ -10,38 +10,39 @@
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails its test")]
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use vellum::{
-    Database, Error, Isolation, MergeError, MergeOperator, Options, ReadTransaction, Result,
-    Savepoint, Table, Timestamp, Transaction,
+    Database, Error, Isolation, Range, ReadTransaction, Result, Savepoint, Table, Timestamp,
+    Transaction,
 };
 use vellum_testkit::Random;
-use vellum_testkit::history::Recording;
-
-/// Appends operands.
-struct Append;
-
-impl MergeOperator for Append {
-    fn fold(&self, existing: Option<&[u8]>, operand: &[u8]) -> Result<Vec<u8>, MergeError> {
-        self.combine(existing.unwrap_or_default(), operand)
-    }
-
-    fn combine(&self, first: &[u8], second: &[u8]) -> Result<Vec<u8>, MergeError> {
-        Ok([first, second].concat())
-    }
-}
-
-/// With the operator that merges.
-pub(crate) fn with_merging(options: Options) -> Options {
-    options.merge_operator("append", Arc::new(Append))
-}
+use vellum_testkit::history::{self, Recording, Step, check, check_serial};
 
 pub(crate) type Entry = (Vec<u8>, Vec<u8>);
 pub(crate) type Entries = Vec<Entry>;
 
 /// What one caller last committed of a key: its value and version.
 pub(crate) type Remembered = Option<(Vec<u8>, Vec<u8>, Timestamp)>;
+
+/// Records what a read-only transaction finds in all.
+pub(crate) fn record_all(recording: &mut Recording, db: &Database, table: &Table) {
+    let read = db.begin_read().unwrap();
+    recording.snapshot(read.timestamp().0);
+    let found = read.iter(table).unwrap().map(|entry| {
+        let (key, value) = entry.unwrap();
+        (key.to_vec(), value.to_vec())
+    });
+    recording.range(b"", None, found.collect());
+}
+
+/// How many of a history committed, those that needed no commit among them, or what is wrong.
+pub(crate) fn judge(all: &[history::Transaction]) -> std::result::Result<usize, String> {
+    let checked = check(all).and_then(|_| check_serial(all));
+    let summary = checked.map_err(|found| found[0].to_string())?;
+    let reads_only =
+        |one: &&history::Transaction| one.commit.is_none() && !one.steps.iter().any(Step::is_write);
+    Ok(summary.committed + all.iter().filter(reads_only).count())
+}
 
 /// The work of a transaction that is under way.
 pub(crate) struct Work {
@@ -69,6 +70,19 @@ fn behind(key: &[u8]) -> Vec<u8> {
 
 fn owned((key, value): (&[u8], &[u8])) -> (Vec<u8>, Vec<u8>) {
     (key.to_vec(), value.to_vec())
+}
+
+/// The first entries of a range, and where the next one would begin if there were so many.
+fn first_of(mut range: Range<'_>, most: usize) -> Result<(Entries, Option<Vec<u8>>)> {
+    let mut found = Entries::new();
+    while found.len() < most
+        && let Some(entry) = range.next_lent()?
+    {
+        found.push(owned(entry));
+    }
+    let last = found.last().filter(|_| found.len() == most);
+    let end = last.map(|(key, _)| behind(key));
+    Ok((found, end))
 }
 
 impl Work {
@@ -150,16 +164,8 @@ impl Work {
         from: &[u8],
         random: &mut Random,
     ) -> Result<()> {
-        let mut range = txn.range(table, from..)?;
-        let most = 1 + random.index(4);
-        let mut found = Entries::new();
-        while found.len() < most
-            && let Some(entry) = range.next_lent()?
-        {
-            found.push(owned(entry));
-        }
-        let last = found.last().filter(|_| found.len() == most);
-        let to = last.map(|(key, _)| behind(key));
+        let range = txn.range(table, from..)?;
+        let (found, to) = first_of(range, 1 + random.index(4))?;
         self.recording.range(from, to.as_deref(), found);
         Ok(())
     }
@@ -238,17 +244,9 @@ impl Work {
         };
         let other = key(random, self.keys);
         let (from, to) = (from.min(&other[..]), from.max(&other[..]));
-        let width = 1 + random.index(3);
-        let mut found = Entries::new();
-        let mut range = beside.range(table, from..to)?;
-        while found.len() < width
-            && let Some(entry) = range.next_lent()?
-        {
-            found.push(owned(entry));
-        }
-        let last = found.last().filter(|_| found.len() == width);
-        let to = last.map_or_else(|| to.to_vec(), |(key, _)| behind(key));
-        drop(range);
+        let range = beside.range(table, from..to)?;
+        let (found, end) = first_of(range, 1 + random.index(3))?;
+        let to = end.unwrap_or_else(|| to.to_vec());
         let found = self.recording.over(from, Some(&to), found);
         let removed = txn.delete_range(table, from..&to[..])?;
         assert_eq!(removed, found.len() as u64, "{found:?} were to be removed");

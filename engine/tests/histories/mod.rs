@@ -2,10 +2,12 @@
 
 #![expect(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod crashes;
 pub(crate) mod cut;
 pub(crate) mod cut_keys;
 pub(crate) mod keys;
 pub(crate) mod session;
+pub(crate) mod trouble;
 
 /// How many transactions where nobody asks: a small slice.
 const DEFAULT: u64 = 16_000;

@@ -18,7 +18,7 @@ use canopydb::{Database, DbOptions, EnvOptions, Tree, WriteTransaction};
 use crate::Result;
 use crate::data::Key;
 use crate::engine::{
-    Attempt, Body, Budget, Durability, Engine, Isolation, Record, Snapshot, load_in_batches,
+    Attempt, Body, Budget, Durability, Engine, Isolation, Record, Snapshot, load_in_batches, show,
 };
 
 const RECORDS: &[u8] = b"records";
@@ -139,10 +139,7 @@ struct Work<'a, 't> {
 impl Attempt for Work<'_, '_> {
     fn get(&mut self, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<bool> {
         let value = self.tree.get(key)?;
-        if let Some(value) = &value {
-            see(value);
-        }
-        Ok(value.is_some())
+        Ok(show(value.as_deref(), see))
     }
 
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
@@ -157,10 +154,7 @@ struct View<'a> {
 impl Snapshot for View<'_> {
     fn get(&self, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<bool> {
         let value = self.tree.get(key)?;
-        if let Some(value) = &value {
-            see(value);
-        }
-        Ok(value.is_some())
+        Ok(show(value.as_deref(), see))
     }
 
     fn range(&self, from: &[u8], count: usize, see: &mut dyn FnMut(&[u8], &[u8])) -> Result<usize> {

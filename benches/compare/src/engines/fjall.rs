@@ -21,7 +21,7 @@ use crate::Result;
 use crate::data::Key;
 use crate::engine::{
     Attempt, Body, Budget, Durability, Ended, Engine, Isolation, Record, Snapshot, load_in_batches,
-    until_committed,
+    show, until_committed,
 };
 
 /// An open fjall database.
@@ -142,10 +142,7 @@ struct Work<'a> {
 impl Attempt for Work<'_> {
     fn get(&mut self, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<bool> {
         let value = self.transaction.get(self.records, key)?;
-        if let Some(value) = &value {
-            see(value);
-        }
-        Ok(value.is_some())
+        Ok(show(value.as_deref(), see))
     }
 
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
@@ -162,10 +159,7 @@ struct View<'a> {
 impl Snapshot for View<'_> {
     fn get(&self, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<bool> {
         let value = self.snapshot.get(self.records, key)?;
-        if let Some(value) = &value {
-            see(value);
-        }
-        Ok(value.is_some())
+        Ok(show(value.as_deref(), see))
     }
 
     fn range(&self, from: &[u8], count: usize, see: &mut dyn FnMut(&[u8], &[u8])) -> Result<usize> {

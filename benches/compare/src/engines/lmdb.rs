@@ -22,7 +22,7 @@ use heed::{
 
 use crate::Result;
 use crate::data::Key;
-use crate::engine::{Attempt, Body, Durability, Engine, Isolation, Record, Snapshot};
+use crate::engine::{Attempt, Body, Durability, Engine, Isolation, Record, Snapshot, show};
 
 /// Address space, not memory: more than any workload writes.
 const MAP_BYTES: usize = 32 << 30;
@@ -161,10 +161,7 @@ struct Work {
 impl Attempt for Work {
     fn get(&mut self, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<bool> {
         let value = self.records.get(&self.transaction, key)?;
-        if let Some(value) = value {
-            see(value);
-        }
-        Ok(value.is_some())
+        Ok(show(value, see))
     }
 
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
@@ -180,10 +177,7 @@ struct View {
 impl Snapshot for View {
     fn get(&self, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<bool> {
         let value = self.records.get(&self.transaction, key)?;
-        if let Some(value) = value {
-            see(value);
-        }
-        Ok(value.is_some())
+        Ok(show(value, see))
     }
 
     fn range(&self, from: &[u8], count: usize, see: &mut dyn FnMut(&[u8], &[u8])) -> Result<usize> {

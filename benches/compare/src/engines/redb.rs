@@ -18,7 +18,7 @@ use redb::{
 
 use crate::Result;
 use crate::data::Key;
-use crate::engine::{Attempt, Body, Budget, Durability, Engine, Isolation, Record, Snapshot};
+use crate::engine::{Attempt, Body, Budget, Durability, Engine, Isolation, Record, Snapshot, show};
 
 const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
 
@@ -131,10 +131,7 @@ struct Work<'t> {
 impl Attempt for Work<'_> {
     fn get(&mut self, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<bool> {
         let value = self.table.get(key)?;
-        if let Some(value) = &value {
-            see(value.value());
-        }
-        Ok(value.is_some())
+        Ok(show(value.as_ref().map(|value| value.value()), see))
     }
 
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
@@ -150,10 +147,7 @@ struct View {
 impl Snapshot for View {
     fn get(&self, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<bool> {
         let value = self.table.get(key)?;
-        if let Some(value) = &value {
-            see(value.value());
-        }
-        Ok(value.is_some())
+        Ok(show(value.as_ref().map(|value| value.value()), see))
     }
 
     fn range(&self, from: &[u8], count: usize, see: &mut dyn FnMut(&[u8], &[u8])) -> Result<usize> {

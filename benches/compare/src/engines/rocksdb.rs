@@ -31,7 +31,7 @@ use crate::Result;
 use crate::data::Key;
 use crate::engine::{
     Attempt, Body, Budget, Durability, Ended, Engine, Isolation, LOAD_BATCH, Record, Snapshot,
-    in_batches, until_committed,
+    in_batches, show, until_committed,
 };
 
 /// An open RocksDB database of either kind.
@@ -347,10 +347,7 @@ struct Work<'a, 'd> {
 impl Attempt for Work<'_, '_> {
     fn get(&mut self, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<bool> {
         let value = self.transaction.get_pinned_opt(key, &self.options)?;
-        if let Some(value) = &value {
-            see(value);
-        }
-        Ok(value.is_some())
+        Ok(show(value.as_deref(), see))
     }
 
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
@@ -367,10 +364,7 @@ struct View<'a, D: Flavour> {
 impl<D: Flavour> Snapshot for View<'_, D> {
     fn get(&self, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<bool> {
         let value = self.database.pinned(key, &self.options)?;
-        if let Some(value) = &value {
-            see(value);
-        }
-        Ok(value.is_some())
+        Ok(show(value.as_deref(), see))
     }
 
     fn get_many(&self, keys: &[Key], see: &mut dyn FnMut(usize, &[u8])) -> Result<usize> {

@@ -28,7 +28,7 @@ use crate::Result;
 use crate::data::Key;
 use crate::engine::{
     Attempt, Body, Budget, Durability, Ended, Engine, Isolation, Record, Snapshot, load_in_batches,
-    until_committed,
+    show, until_committed,
 };
 
 /// The memtable that is written to and those that are being flushed.
@@ -185,10 +185,7 @@ struct Work {
 impl Attempt for Work {
     fn get(&mut self, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<bool> {
         let value = self.transaction.get(key)?;
-        if let Some(value) = &value {
-            see(value);
-        }
-        Ok(value.is_some())
+        Ok(show(value.as_deref(), see))
     }
 
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
@@ -203,10 +200,7 @@ struct View {
 impl Snapshot for View {
     fn get(&self, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<bool> {
         let value = self.transaction.get(key)?;
-        if let Some(value) = &value {
-            see(value);
-        }
-        Ok(value.is_some())
+        Ok(show(value.as_deref(), see))
     }
 
     fn range(&self, from: &[u8], count: usize, see: &mut dyn FnMut(&[u8], &[u8])) -> Result<usize> {

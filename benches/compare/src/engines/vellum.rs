@@ -18,7 +18,7 @@ use vellum::{CommitHandle, Database, Options, ReadTransaction, Table, Transactio
 
 use crate::Result;
 use crate::data::Key;
-use crate::engine::{Attempt, Body, Budget, Durability, Engine, Isolation, Record, Snapshot};
+use crate::engine::{Attempt, Body, Budget, Durability, Engine, Isolation, Record, Snapshot, show};
 
 /// The table.
 const RECORDS: &str = "records";
@@ -205,10 +205,7 @@ struct Work<'a> {
 impl Attempt for Work<'_> {
     fn get(&mut self, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<bool> {
         let value = self.transaction.get(self.records, key)?;
-        if let Some(value) = &value {
-            see(value);
-        }
-        Ok(value.is_some())
+        Ok(show(value.as_deref(), see))
     }
 
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
@@ -224,10 +221,7 @@ struct View<'a> {
 impl Snapshot for View<'_> {
     fn get(&self, key: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<bool> {
         let value = self.snapshot.get(self.records, key)?;
-        if let Some(value) = &value {
-            see(value);
-        }
-        Ok(value.is_some())
+        Ok(show(value.as_deref(), see))
     }
 
     fn get_many(&self, keys: &[Key], see: &mut dyn FnMut(usize, &[u8])) -> Result<usize> {

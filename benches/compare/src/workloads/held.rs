@@ -28,23 +28,14 @@ pub(super) fn run(name: EngineName, directory: &Path, settings: &Settings) -> Re
         return Ok(samples);
     };
     let store = fresh(directory, "held")?;
-    let records = Records::new(KeyKind::Random);
-    let engine = loaded(name, &store, &records, settings)?;
-    let updates = Updates {
-        engine: engine.as_ref(),
-        records: &records,
-        store: &store,
-        settings,
-    };
-    let mut held = None;
-    engine.read(&mut |snapshot| {
-        held = Some(updates.stretch("buffered updates, a reader open")?);
-        updates.check_old(snapshot)
+    let mut held = updated(name, &store, settings, &|updates| {
+        let mut held = None;
+        updates.engine.read(&mut |snapshot| {
+            held = Some(updates.stretch("buffered updates, a reader open")?);
+            updates.check_old(snapshot)
+        })?;
+        held.ok_or_else(|| "the engine made no snapshot".into())
     })?;
-    let mut held = held.ok_or("the engine made no snapshot")?;
-    updates.check_new(held.operations)?;
-    engine.close()?;
-
     let part = held.figure / unheld.figure;
     held = held.with("of unheld", part);
     for size in SIZES {
@@ -69,18 +60,31 @@ pub(super) fn run_unheld(
     if !supported {
         return Ok(Vec::new());
     }
+    let sample = updated(name, &store, settings, &|updates| {
+        updates.stretch("buffered updates, no reader open")
+    })?;
+    Ok(vec![sample])
+}
+
+/// What `work` measures on a store that was loaded for it; what it has updated is looked at.
+fn updated(
+    name: EngineName,
+    store: &Path,
+    settings: &Settings,
+    work: &dyn Fn(&Updates<'_>) -> Result<Sample>,
+) -> Result<Sample> {
     let records = Records::new(KeyKind::Random);
-    let engine = loaded(name, &store, &records, settings)?;
+    let engine = loaded(name, store, &records, settings)?;
     let updates = Updates {
         engine: engine.as_ref(),
         records: &records,
-        store: &store,
+        store,
         settings,
     };
-    let sample = updates.stretch("buffered updates, no reader open")?;
+    let sample = work(&updates)?;
     updates.check_new(sample.operations)?;
     engine.close()?;
-    Ok(vec![sample])
+    Ok(sample)
 }
 
 struct Updates<'a> {

@@ -1,0 +1,206 @@
+//! Histories that crashes cut off: several transactions at a time in one thread, on the simulated disk; cut anywhere,
+//! recovered, gone on with, and cut again.
+//!
+//! 1. What was not acknowledged has an unknown outcome; what is read after a recovery belongs to the same history.
+//! 2. Before it is known what the last crash has left, no other one comes.
+//! 3. Transactions of a history count as often as a cut is put into it.
+
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails its test")]
+
+use std::collections::HashSet;
+
+use vellum::{Database, Options, Table};
+use vellum_testkit::{Budget, Random, SimDisk};
+
+use super::Tally;
+use super::trouble::{TROUBLES, Trouble};
+
+/// Transactions under way at a time.
+pub(crate) const AT_ONCE: usize = 4;
+/// Transactions between two crashes, at most.
+const SEGMENT: u64 = 60;
+/// Crashes in one history.
+const DEPTH: usize = 3;
+
+/// What is done and recorded, and how that is judged.
+pub(crate) trait Subject: Sized {
+    type History: Clone + Default;
+
+    /// The one table.
+    const TABLE: &'static str;
+
+    fn options() -> Options;
+
+    /// With nothing recorded.
+    fn begun(sim: &SimDisk) -> Self;
+
+    /// The same on what a crash has left.
+    fn after_crash(&self, sim: &SimDisk) -> Self;
+
+    /// So many transactions.
+    fn segment(
+        &self,
+        place: (&Database, &Table),
+        count: u64,
+        trouble: Trouble,
+        random: &mut Random,
+    );
+
+    /// Records what is there.
+    fn record_all(&self, db: &Database, table: &Table);
+
+    /// What was recorded since it was last taken.
+    fn take(&self) -> Self::History;
+
+    /// Of `recorded`, which came after `before`, what is known after a crash that these marks precede, of which
+    /// that is left.
+    fn known(
+        &self,
+        history: (&Self::History, &Self::History),
+        marks: &HashSet<u64>,
+        trouble: Trouble,
+        left: (&Database, &Table),
+    ) -> Self::History;
+
+    /// Both, one after the other.
+    fn joined(before: &Self::History, after: Self::History) -> Self::History;
+
+    fn count(history: &Self::History) -> usize;
+
+    /// How many committed, or what is wrong.
+    fn judge(history: &Self::History) -> Result<usize, String>;
+}
+
+/// Goes on with one of a few transactions at a time, until `count` were begun and all have ended. `go_on` is given
+/// what is under way of a process, or nothing where one may begin, and returns what is under way then.
+pub(crate) fn several_at_once<U>(
+    db: &Database,
+    mut count: u64,
+    random: &mut Random,
+    mut go_on: impl FnMut(usize, Option<U>, &mut Random) -> Option<U>,
+) {
+    let mut under: Vec<Option<U>> = (0..AT_ONCE).map(|_| None).collect();
+    while count > 0 || under.iter().any(Option::is_some) {
+        let process = random.index(AT_ONCE);
+        let way = under[process].take();
+        if way.is_some() || count > 0 {
+            count -= u64::from(way.is_none());
+            under[process] = go_on(process, way, random);
+        }
+        if random.one_in(120) {
+            db.checkpoint().unwrap();
+        }
+    }
+}
+
+/// A history and what goes on with it.
+struct Branch<S: Subject> {
+    before: S::History,
+    sim: SimDisk,
+    subject: S,
+    /// Crashes still to come.
+    depth: usize,
+}
+
+/// All histories that begin with one.
+struct Tree {
+    trouble: Trouble,
+    random: Random,
+    tally: Tally,
+}
+
+impl Tree {
+    /// Goes on after what is known, and puts crashes into what comes.
+    fn go_on<S: Subject>(&mut self, branch: &Branch<S>) {
+        let Branch {
+            before,
+            sim,
+            subject,
+            depth,
+        } = branch;
+        // Rule 2.
+        let first = sim.trace().len();
+        let opened = S::options().open_on(sim.disk()).unwrap();
+        let table = opened.table(S::TABLE).unwrap();
+        let count = 10 + self.random.below(SEGMENT);
+        subject.segment((&opened, &table), count, self.trouble, &mut self.random);
+        let recorded = subject.take();
+        let events = sim.trace().len();
+        subject.record_all(&opened, &table);
+        drop((table, opened));
+        let whole = S::joined(before, recorded.clone());
+        self.judge::<S>(&S::joined(&whole, subject.take()), *depth);
+        if *depth == 0 {
+            return;
+        }
+        for _ in 0..2 {
+            let at = first + self.random.index(events - first);
+            if let Some(branch) = self.crash(branch, &recorded, at) {
+                self.go_on(&branch);
+            }
+            if !self.tally.goes_on() {
+                return;
+            }
+        }
+    }
+
+    fn crash<S: Subject>(
+        &mut self,
+        branch: &Branch<S>,
+        recorded: &S::History,
+        at: usize,
+    ) -> Option<Branch<S>> {
+        let cut = branch.sim.trace().cuts().nth(at)?;
+        let states = cut.states(self.trouble.crash, Budget::per_cut(4));
+        let states: Vec<_> = states.collect();
+        let sim = states.get(self.random.index(states.len()))?.disk();
+        let db = S::options().open_on(sim.disk()).unwrap();
+        let table = db.table(S::TABLE).unwrap();
+        let marks = cut.marks().iter().copied().collect();
+        let (subject, history) = (&branch.subject, (&branch.before, recorded));
+        let known = subject.known(history, &marks, self.trouble, (&db, &table));
+        Some(Branch {
+            before: S::joined(&branch.before, known),
+            subject: subject.after_crash(&sim),
+            sim,
+            depth: branch.depth - 1,
+        })
+    }
+
+    fn judge<S: Subject>(&mut self, history: &S::History, depth: usize) {
+        let count = S::count(history);
+        match S::judge(history) {
+            Ok(committed) => self.tally.add(count, committed),
+            Err(found) => {
+                self.tally.add(count, count);
+                let trouble = self.trouble;
+                self.tally
+                    .violation(format!("{trouble:?}, {depth} crashes to come: {found}"));
+            }
+        }
+    }
+}
+
+/// As many histories as the tally wants.
+pub(crate) fn go_on_across_crashes<S: Subject>(mut tally: Tally) {
+    for seed in 0.. {
+        if !tally.goes_on() {
+            break;
+        }
+        let sim = SimDisk::new(seed);
+        let branch = Branch {
+            before: S::History::default(),
+            subject: S::begun(&sim),
+            sim,
+            depth: DEPTH,
+        };
+        let mut tree = Tree {
+            trouble: TROUBLES[seed as usize % TROUBLES.len()],
+            random: Random::new(seed),
+            tally,
+        };
+        tree.go_on(&branch);
+        tally = tree.tally;
+    }
+    tally.end();
+}
