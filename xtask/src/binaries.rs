@@ -19,6 +19,8 @@ use crate::error::{Context, Error, Result};
 use crate::layout::Layout;
 use crate::mode::{Effort, Mode};
 
+const MESSAGES: &str = "--message-format=json-render-diagnostics";
+
 /// Which test binaries of a package.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Targets {
@@ -47,23 +49,35 @@ pub struct Binary {
 ///
 /// When cargo fails (its messages go to standard error), or builds no test at all.
 pub fn build(layout: &Layout, mode: Mode, package: &str, targets: &Targets) -> Result<Vec<Binary>> {
-    let mut command = command(layout, mode, package, targets);
+    let command = command(layout, mode, package, targets);
+    built(command, &format!("{package} in {} mode", mode.name()))
+}
+
+/// Builds the test binaries of all packages, as users build them.
+///
+/// # Errors
+///
+/// As [`build`].
+pub fn build_all(layout: &Layout) -> Result<Vec<Binary>> {
+    let mut command = layout.cargo(&layout.target);
+    command.args(["test", "--workspace", "--no-run", "--quiet"]);
+    command.arg(MESSAGES);
+    built(command, "the workspace")
+}
+
+fn built(mut command: Command, what: &str) -> Result<Vec<Binary>> {
     let output = command
         .stderr(Stdio::inherit())
         .output()
-        .during(|| format!("cannot run cargo for {package}"))?;
+        .during(|| format!("cannot run cargo for {what}"))?;
     if !output.status.success() {
-        let what = format!("{package} does not build in {} mode", mode.name());
-        return Err(Error::new(what));
+        return Err(Error::new(format!("{what}: it does not build")));
     }
     let binaries = parse_messages(&String::from_utf8_lossy(&output.stdout));
-    if binaries.is_empty() {
-        return Err(Error::new(format!(
-            "{package} has no tests in {} mode",
-            mode.name()
-        )));
+    match binaries.is_empty() {
+        true => Err(Error::new(format!("{what}: there are no tests"))),
+        false => Ok(binaries),
     }
-    Ok(binaries)
 }
 
 /// As [`build`], silent and under a time limit: whether it built, with what cargo printed.
@@ -101,7 +115,7 @@ fn command(layout: &Layout, mode: Mode, package: &str, targets: &Targets) -> Com
         Targets::Named(name) => command.args(["--test", name]),
         Targets::All => command.args(["--lib", "--tests"]),
     };
-    command.arg("--message-format=json-render-diagnostics");
+    command.arg(MESSAGES);
     mode.configure(&mut command, package);
     command
 }
@@ -160,16 +174,35 @@ pub fn parse_list(listing: &str) -> Vec<String> {
         .collect()
 }
 
-/// A job that runs one test of `binary` alone.
-#[must_use]
-pub fn job(binary: &Binary, test: &str, mode: Mode, effort: Effort) -> Job {
+/// The program, where cargo would run it (rule 2).
+fn program(binary: &Binary, mode: Mode, effort: Effort) -> Command {
     let mut command = Command::new(&binary.program);
     command
         .current_dir(&binary.folder)
         .env("CARGO_MANIFEST_DIR", &binary.folder)
-        .env("RUST_BACKTRACE", "1")
-        .args(["--exact", test, "--test-threads", "1", "--nocapture"]);
+        .env("RUST_BACKTRACE", "1");
     mode.bound(&mut command, effort);
+    command
+}
+
+/// A job that runs all tests of `binary`, as users build it, named after its folder and itself.
+#[must_use]
+pub fn whole(binary: &Binary, effort: Effort) -> Job {
+    let mode = Mode::Std;
+    let folder = binary.folder.file_name().unwrap_or_default();
+    Job {
+        name: format!("{}::{}", folder.to_string_lossy(), binary.name),
+        command: program(binary, mode, effort),
+        // Many tests, beside those of another.
+        limit: 2 * mode.limit(effort),
+    }
+}
+
+/// A job that runs one test of `binary` alone.
+#[must_use]
+pub fn job(binary: &Binary, test: &str, mode: Mode, effort: Effort) -> Job {
+    let mut command = program(binary, mode, effort);
+    command.args(["--exact", test, "--test-threads", "1", "--nocapture"]);
     let name = format!("{}::{}::{test}", mode.name(), binary.name);
     Job {
         name,

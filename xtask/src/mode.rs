@@ -9,6 +9,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 use std::time::Duration;
 
 /// How a test is built and run.
@@ -151,6 +152,15 @@ impl Mode {
             (_, Effort::Long) => 180,
         };
         Duration::from_secs(minutes * 60)
+    }
+
+    /// How many tests run at a time. Those of histories have threads of their own, which are to run at once.
+    #[must_use]
+    pub fn width(self) -> usize {
+        match self {
+            Self::History => 1,
+            _ => thread::available_parallelism().map_or(2, std::num::NonZero::get),
+        }
     }
 
     /// Sets the bounds that the environment does not set already.

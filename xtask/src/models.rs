@@ -6,8 +6,6 @@
 //! 3. A package that does not build in a mode counts as one failure and hides no other's results.
 //! 4. What failed is said again, more briefly, when all have run.
 
-use std::thread;
-
 use crate::binaries::{self, Targets};
 use crate::child::{self, Ended, Job, Verdict};
 use crate::cli::ModelOptions;
@@ -118,15 +116,19 @@ fn is_wanted(name: &str, filter: Option<&str>) -> bool {
 
 /// How many passed and failed, and what is to be said again.
 fn run_jobs(layout: &Layout, jobs: Vec<Job>) -> Result<(Tally, String)> {
-    let width = thread::available_parallelism().map_or(2, std::num::NonZero::get);
     let (mut tally, mut again) = (Tally::default(), String::new());
-    child::run_all(jobs, width, &layout.target.join("xtask"), |ended| {
-        tally.count(ended.verdict == Verdict::Passed);
-        print!("{}", describe(ended, SHOWN_LINES));
-        if ended.verdict != Verdict::Passed {
-            again.push_str(&describe(ended, SHOWN_AGAIN));
-        }
-    })?;
+    child::run_all(
+        jobs,
+        Mode::Loom.width(),
+        &layout.target.join("xtask"),
+        |ended| {
+            tally.count(ended.verdict == Verdict::Passed);
+            print!("{}", describe(ended, SHOWN_LINES));
+            if ended.verdict != Verdict::Passed {
+                again.push_str(&describe(ended, SHOWN_AGAIN));
+            }
+        },
+    )?;
     Ok((tally, again))
 }
 

@@ -6,6 +6,7 @@
 //!    is not safety.
 //! 3. The build is optimised, with assertions and overflow checks.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -52,13 +53,13 @@ impl Sweep {
     pub fn run(self, layout: &Layout, way: Way<'_>) -> Result<bool> {
         let word = self.word;
         let wanted = self.wanted(tests(&layout.root, self.prefix)?, way.filter)?;
-        let mut total = Counted::default();
+        let mut binaries = Vec::new();
         for (package, test) in wanted {
             println!("{word}: building {package}::{test}");
-            for binary in binaries::build(layout, self.mode, &package, &Targets::Named(test))? {
-                total.add(self.run_binary(layout, &binary, way)?);
-            }
+            let targets = Targets::Named(test);
+            binaries.extend(binaries::build(layout, self.mode, &package, &targets)?);
         }
+        let total = self.run_all(layout, &binaries, way)?;
         let Counted {
             counted,
             violations,
@@ -83,23 +84,30 @@ impl Sweep {
         Ok(wanted)
     }
 
-    /// One test after another: each has the machine for itself.
-    fn run_binary(self, layout: &Layout, binary: &Binary, way: Way<'_>) -> Result<Counted> {
-        let tests = binaries::list(binary)?;
-        let job = |test: &String| {
-            let mut job = binaries::job(binary, test, self.mode, way.effort);
-            job.command.envs(way.environment.iter().cloned());
-            job
-        };
-        let jobs = tests.iter().map(job).collect();
+    fn run_all(self, layout: &Layout, binaries: &[Binary], way: Way<'_>) -> Result<Counted> {
+        let (mut jobs, mut owners) = (Vec::new(), BTreeMap::new());
+        let mut counted: BTreeMap<&str, u64> = BTreeMap::new();
+        for binary in binaries {
+            counted.insert(&binary.name, 0);
+            for test in binaries::list(binary)? {
+                let mut job = binaries::job(binary, &test, self.mode, way.effort);
+                job.command.envs(way.environment.iter().cloned());
+                owners.insert(job.name.clone(), &*binary.name);
+                jobs.push(job);
+            }
+        }
         let mut total = Counted::default();
-        child::run_all(jobs, 1, &layout.target.join("xtask"), |ended| {
-            let counted = self.judge(ended);
-            total.add(counted);
-            print!("{}", self.describe(ended, counted));
+        let scratch = layout.target.join("xtask");
+        child::run_all(jobs, self.mode.width(), &scratch, |ended| {
+            let figures = self.judge(ended);
+            total.add(figures);
+            if let Some(counted) = owners.get(&ended.name).and_then(|of| counted.get_mut(of)) {
+                *counted += figures.counted;
+            }
+            print!("{}", self.describe(ended, figures));
         })?;
-        if total.counted == 0 {
-            println!("{}: {} printed no figures", self.word, binary.name);
+        for (name, _) in counted.iter().filter(|(_, counted)| **counted == 0) {
+            println!("{}: {name} printed no figures", self.word);
             total.violations += 1;
         }
         Ok(total)

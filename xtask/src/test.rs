@@ -2,38 +2,51 @@
 //! models.
 //!
 //! 1. It needs nothing but the toolchain.
-//! 2. All tests run even if one fails; the figures are those of cargo's own summaries, and a cargo
-//!    run that fails without a failed test (it did not build, say) counts as one failure.
-//! 3. What cargo and the tests say about failures is said again behind the models, just before the
-//!    figures: between the two are hundreds of lines.
+//! 2. As many test binaries run at a time as there are processors: many of them wait for the disk, or are one
+//!    long test.
+//! 3. All tests run even if one fails; the figures are those of the binaries' own summaries, and what fails
+//!    without a failed test (it did not build, or was killed) counts as one failure.
+//! 4. What failed is said again behind the models, just before the figures: between the two are hundreds of
+//!    lines.
 
-use std::io::{self, BufRead, BufReader, IsTerminal};
-use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use crate::binaries;
+use crate::child::{self, Ended, Job, Verdict};
 use crate::cli::{ModelOptions, TestOptions};
-use crate::error::{Context, Result};
+use crate::error::Result;
 use crate::figures::{Tally, test_result};
 use crate::layout::Layout;
 use crate::mode::{Effort, Mode};
 use crate::models;
 use crate::tail::Tail;
 
-/// Of what is said about failures, said again.
-const SHOWN_LINES: usize = 30;
+/// Of what failed.
+const SHOWN_LINES: usize = 200;
+/// The same, said again.
+const SHOWN_AGAIN: usize = 30;
 
 /// Runs the command; true when all passed.
 ///
 /// # Errors
 ///
-/// When cargo cannot be started.
+/// When a process cannot be started.
 pub fn run(layout: &Layout, options: &TestOptions) -> Result<bool> {
     let effort = Effort::from_long(options.long);
     let mut tally = Tally::default();
-    let mut command = layout.cargo(&layout.target);
-    command.args(["test", "--workspace", "--no-fail-fast"]);
-    Mode::Std.bound(&mut command, effort);
-    let (tests, failures) = counted(command)?;
+    let (mut jobs, mut again) = (vec![documentation(layout, effort)], String::new());
+    println!("test: building");
+    match binaries::build_all(layout) {
+        Ok(binaries) => jobs.extend(binaries.iter().map(|one| binaries::whole(one, effort))),
+        Err(fault) => {
+            println!("test: {fault}");
+            again.push_str(&format!("{fault}\n"));
+            tally.count(false);
+        }
+    }
+    let (tests, failed) = run_jobs(layout, jobs)?;
     tally.add(tests);
+    again.push_str(&failed);
     let models = models::check(
         layout,
         &ModelOptions {
@@ -43,159 +56,141 @@ pub fn run(layout: &Layout, options: &TestOptions) -> Result<bool> {
     )?;
     println!("models: {models}");
     tally.add(models);
-    print!("{}", failures.describe());
+    if !again.is_empty() {
+        print!("\ntests that failed:\n{again}");
+    }
     println!("{tally}");
     Ok(tally.is_success())
 }
 
-/// Runs `cargo test` with its output passed through, counts its summaries, and keeps what it says
-/// about failures.
-///
-/// # Errors
-///
-/// When cargo cannot be started.
-fn counted(mut command: Command) -> Result<(Tally, Failures)> {
-    let (output, input) = io::pipe().during(|| "cannot make a pipe".into())?;
-    if !io::stderr().is_terminal() {
-        let copy = input.try_clone().during(|| "cannot share a pipe".into())?;
-        command.stderr(copy);
-    }
-    let mut child = command
-        .stdout(input)
-        .stdin(Stdio::null())
-        .spawn()
-        .during(|| "cannot run cargo".into())?;
-    // It holds the pipe's other end, which would never be closed.
-    drop(command);
-    let (mut tally, mut failures) = (Tally::default(), Failures::default());
-    for line in BufReader::new(output).split(b'\n') {
-        let line = line.during(|| "cannot read cargo's output".into())?;
-        let line = String::from_utf8_lossy(&line);
-        println!("{line}");
-        tally.add(test_result(&line).unwrap_or_default());
-        failures.take(&line);
-    }
-    let status = child.wait().during(|| "cannot wait for cargo".into())?;
-    Ok((with_status(tally, status.success()), failures))
-}
-
-/// The parts of cargo's output that are about failures, as far as their end is kept.
-#[derive(Debug)]
-struct Failures {
-    tail: Tail,
-    until: Option<End>,
-}
-
-/// The line that ends such a part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// Of the tests' reports: the summary.
-    Summary,
-    /// Of an error of cargo's or the compiler's: an empty line.
-    Empty,
-}
-
-impl Default for Failures {
-    fn default() -> Self {
-        Self {
-            tail: Tail::new(SHOWN_LINES),
-            until: None,
-        }
+/// The documentation tests, which only cargo can run.
+fn documentation(layout: &Layout, effort: Effort) -> Job {
+    let mut command = layout.cargo(&layout.target);
+    command.args(["test", "--workspace", "--doc", "--no-fail-fast"]);
+    Mode::Std.bound(&mut command, effort);
+    Job {
+        name: "documentation".to_owned(),
+        command,
+        limit: Duration::from_secs(60 * 60),
     }
 }
 
-impl Failures {
-    fn take(&mut self, line: &str) {
-        let begins_error = ["error", "Caused by:"]
-            .iter()
-            .any(|one| line.starts_with(one));
-        self.until = match self.until {
-            Some(End::Summary) if line.starts_with("test result: ") => None,
-            Some(End::Empty) if line.is_empty() => None,
-            None if line == "failures:" => Some(End::Summary),
-            None if begins_error => Some(End::Empty),
-            same => same,
-        };
-        if self.until.is_some() && !line.is_empty() {
-            self.tail.write(format!("{line}\n").as_bytes());
-        }
-    }
-
-    fn describe(&self) -> String {
-        let text = self.tail.to_string();
-        if text.is_empty() {
-            text
-        } else {
-            format!("\ntests that failed:\n{text}")
-        }
-    }
+/// How many passed and failed, and what is to be said again.
+fn run_jobs(layout: &Layout, jobs: Vec<Job>) -> Result<(Tally, String)> {
+    let (mut tally, mut again) = (Tally::default(), String::new());
+    child::run_all(
+        jobs,
+        Mode::Std.width(),
+        &layout.target.join("xtask"),
+        |ended| {
+            let counted = counted(ended);
+            tally.add(counted);
+            print!("{}", describe(ended, counted, SHOWN_LINES));
+            if counted.failed > 0 {
+                again.push_str(&describe(ended, counted, SHOWN_AGAIN));
+            }
+        },
+    )?;
+    Ok((tally, again))
 }
 
-fn with_status(mut tally: Tally, success: bool) -> Tally {
-    if !success && tally.failed == 0 {
+/// The figures of all summaries in an output (rule 3).
+fn counted(ended: &Ended) -> Tally {
+    let mut tally = Tally::default();
+    for summary in ended.output.lines().filter_map(test_result) {
+        tally.add(summary);
+    }
+    if ended.verdict != Verdict::Passed && tally.failed == 0 {
         tally.count(false);
     }
     tally
+}
+
+fn describe(ended: &Ended, counted: Tally, lines: usize) -> String {
+    let (seconds, name) = (ended.elapsed.as_secs_f64(), &ended.name);
+    let hung = match ended.verdict {
+        Verdict::Hung => "; HUNG",
+        _ => "",
+    };
+    let line = format!("{seconds:>7.1} s  {name} … {counted}{hung}\n");
+    match counted.failed {
+        0 => line,
+        _ => line + &Tail::of(&ended.output, lines).to_string(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn shell(script: &str) -> Command {
-        let mut command = Command::new("sh");
-        command.args(["-c", script]);
-        command
+    fn ended(verdict: Verdict, output: &str) -> Ended {
+        Ended {
+            name: "txn::store".into(),
+            verdict,
+            elapsed: Duration::from_secs(1),
+            output: output.into(),
+        }
     }
+
+    const TWO: &str = "test result: ok. 2 passed; 0 failed; 0 ignored\n";
+    const ONE_OF_FOUR: &str = "the reason\ntest result: FAILED. 3 passed; 1 failed; 0 ignored\n";
 
     #[test]
     fn summaries_are_added_up() {
-        let script = "echo 'test result: ok. 2 passed; 0 failed; 0 ignored';
-                      echo 'test result: ok. 3 passed; 1 failed; 0 ignored'; exit 101";
-        assert_eq!(
-            counted(shell(script)).unwrap().0,
-            Tally {
-                passed: 5,
-                failed: 1
-            }
-        );
+        let tally = counted(&ended(Verdict::Failed, &format!("{TWO}{ONE_OF_FOUR}")));
+        let (passed, failed) = (5, 1);
+        assert_eq!(tally, Tally { passed, failed });
     }
 
     #[test]
-    fn a_build_that_fails_is_a_failure() {
-        assert_eq!(
-            counted(shell("exit 101")).unwrap().0,
-            Tally {
-                passed: 0,
-                failed: 1
-            }
-        );
+    fn what_ends_badly_without_a_failed_test_is_a_failure() {
+        for verdict in [Verdict::Failed, Verdict::Hung] {
+            let tally = counted(&ended(verdict, TWO));
+            let (passed, failed) = (2, 1);
+            assert_eq!(tally, Tally { passed, failed });
+        }
     }
 
     #[test]
-    fn what_is_said_about_failures_is_kept_and_nothing_else() {
-        let output = "running 2 tests\ntest a ... FAILED\n\nfailures:\n\n---- a stdout ----\n\n\
-            the reason\n\nfailures:\n    a\n\ntest result: FAILED. 1 passed; 1 failed\n\
-            running 1 test\ntest b ... ok\n\ntest result: ok. 1 passed; 0 failed\n\
-            error: test failed, to rerun pass `-p x`\n\nCaused by:\n  (signal: 6)\n\n   Doc-tests x\n";
-        let mut failures = Failures::default();
-        assert_eq!(failures.describe(), "");
-        output.lines().for_each(|line| failures.take(line));
-        let kept = "\ntests that failed:\n    failures:\n    ---- a stdout ----\n    the reason\n    \
-            failures:\n        a\n    error: test failed, to rerun pass `-p x`\n    \
-            Caused by:\n      (signal: 6)\n";
-        assert_eq!(failures.describe(), kept);
-    }
-
-    #[test]
-    fn failures_are_found_in_output_and_errors() {
-        let script = "echo error: of cargo >&2; echo; echo failures:; echo ---- t ----; exit 101";
-        let (_, failures) = counted(shell(script)).unwrap();
-        let text = failures.describe();
-        assert!(text.contains("---- t ----"), "{text}");
+    fn only_of_failures_the_output_is_shown() {
+        let describe = |verdict, output| {
+            let ended = ended(verdict, output);
+            describe(&ended, counted(&ended), 2)
+        };
+        let passed = describe(Verdict::Passed, TWO);
         assert!(
-            io::stderr().is_terminal() || text.contains("of cargo"),
-            "{text}"
+            passed.ends_with("txn::store … 2 passed, 0 failed\n"),
+            "{passed}"
         );
+        assert!(describe(Verdict::Failed, ONE_OF_FOUR).contains("the reason"));
+        assert!(describe(Verdict::Hung, "stuck\n").contains("HUNG\n"));
+    }
+
+    #[test]
+    fn jobs_that_fail_are_said_again() {
+        let job = |name: &str, script: &str| {
+            let mut command = std::process::Command::new("sh");
+            command.args(["-c", script]);
+            Job {
+                name: name.into(),
+                command,
+                limit: Duration::from_secs(600),
+            }
+        };
+        let target = std::env::temp_dir().join(format!("xtask-test-{}", std::process::id()));
+        let root = target.clone();
+        let layout = Layout { root, target };
+        let jobs = vec![
+            job(
+                "good",
+                "echo 'test result: ok. 2 passed; 0 failed; 0 ignored'",
+            ),
+            job("bad", "echo why >&2; exit 101"),
+        ];
+        let (tally, again) = run_jobs(&layout, jobs).unwrap();
+        std::fs::remove_dir_all(&layout.root).unwrap();
+        let (passed, failed) = (2, 1);
+        assert_eq!(tally, Tally { passed, failed });
+        assert!(again.contains(" bad … ") && again.contains("why") && !again.contains("good"));
     }
 }

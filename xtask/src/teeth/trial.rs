@@ -7,7 +7,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::thread;
 
 use super::mutant::Mutant;
 use super::scratch::Scratch;
@@ -110,7 +109,7 @@ impl<'a> Trials<'a> {
             if self.baselines.contains_key(&named(mutant)) {
                 continue;
             }
-            width = width_of(mutant.mode);
+            width = mutant.mode.width();
             if !built.contains_key(&mutant.targets) {
                 let binaries = self.build(mutant, "without the mutant")?;
                 built.insert(mutant.targets.clone(), binaries);
@@ -236,12 +235,4 @@ fn judge_baseline(ended: &Ended) -> Baseline {
     };
     let why = format!("{} {what} without the mutant", ended.name);
     Err(Unfit::new(why, &ended.output))
-}
-
-/// How many tests run at a time. Crash sweeps have the disk for themselves, histories the threads.
-fn width_of(mode: Mode) -> usize {
-    match mode {
-        Mode::Crash | Mode::History => 1,
-        _ => thread::available_parallelism().map_or(2, std::num::NonZero::get),
-    }
 }
