@@ -153,6 +153,8 @@ impl Merger {
         let (mut wait, mut idle_at) = (CHECKPOINT_EVERY, self.store.visible());
         while let Some(is_due) = due.wait(self.checkpoint_bytes, wait) {
             wait = CHECKPOINT_EVERY;
+            // What was held by transactions that have ended since.
+            self.store.let_go_of_views();
             let begun = self.store.visible();
             if !is_due && begun == idle_at && due.failed().is_none() {
                 continue;

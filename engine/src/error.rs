@@ -125,6 +125,19 @@ pub enum Error {
         table: String,
     },
 
+    /// While this transaction was open, more was committed and merged into pages than is kept for checking
+    /// whether others wrote what it wrote or read: three eighths of [`crate::Options::memory_budget`]. Retry,
+    /// and end transactions that write soon. Readers are never told so, nor is a transaction that it was told
+    /// of while it reads.
+    #[error(
+        "the transaction is too old: while it was open, more than {limit} bytes were committed and \
+            merged; retry the transaction"
+    )]
+    SnapshotTooOld {
+        /// Bytes of commits that are kept.
+        limit: usize,
+    },
+
     /// The arguments are wrong in themselves. Fix the call.
     #[error(transparent)]
     InvalidArgument(#[from] InvalidArgument),
@@ -424,6 +437,7 @@ impl Error {
             | Self::ReadConflict { .. }
             | Self::NotInSnapshot { .. }
             | Self::IndexesChanged { .. }
+            | Self::SnapshotTooOld { .. }
             | Self::Locked { .. }
             | Self::Deadlock(_)
             | Self::LockTimeout { .. } => Remedy::Retry,

@@ -170,6 +170,7 @@ fn assemble(
     }
     let store_options = StoreOptions {
         generation_bytes: generation_bytes(options),
+        trail_bytes: GENERATIONS * generation_bytes(options),
         lock_timeout: Some(options.lock_timeout).filter(|most| *most < Duration::MAX),
         ..StoreOptions::default()
     };
@@ -274,11 +275,14 @@ impl Owner<Catalog> for ByStore<'_> {
     }
 }
 
-/// The writes of open transactions may take this part of the budget: what pool and four generations
-/// leave.
+/// The writes of open transactions may take this part of the budget: what pool and generations leave.
 pub(crate) const WRITES_PART: usize = 8;
 
-/// A generation's share of the budget: two fill while two are merged.
+/// Two fill while two are merged. As much again is kept of those that were merged, where read-write
+/// transactions need them.
+const GENERATIONS: usize = 4;
+
+/// A generation's share of the budget.
 fn generation_bytes(options: &Options) -> usize {
     options.memory_budget / 32 * 3
 }

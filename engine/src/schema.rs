@@ -388,6 +388,9 @@ impl Error {
                 }
             }
             CommitError::Outdated(table) => Self::IndexesChanged { table: name(table) },
+            CommitError::SnapshotTooOld => Self::SnapshotTooOld {
+                limit: handle.shared().store.trail_limit(),
+            },
             CommitError::Dimension {
                 column,
                 expected,

@@ -26,6 +26,9 @@ pub struct Stats {
     pub version_bytes: usize,
     /// Generations of versions in memory.
     pub generations: usize,
+    /// Bytes of versions that are in pages by now and are kept in memory since read-write transactions are open
+    /// that began before: see [`crate::Error::SnapshotTooOld`].
+    pub trail_bytes: usize,
     /// Transactions that are open, this call's own not counted.
     pub transactions_open: usize,
     /// Bytes of memory that their writes have, but for the first 64 KiB of each.
@@ -179,6 +182,7 @@ impl Stats {
             settled: store.settled,
             version_bytes: store.version_bytes,
             generations: store.generations,
+            trail_bytes: store.trail_bytes,
             transactions_open: store.snapshots_open,
             write_set_bytes: store.write_set_bytes,
             write_set_budget_bytes: shared.store.allowance().limit(),

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Place, get, now, put};
+use common::{Place, get, now, put, small};
 use vellum::{Database, Durability, Error};
 
 #[test]
@@ -209,4 +209,51 @@ fn snapshots_and_transactions_may_change_threads() {
     });
     assert_eq!(get(&read, &items, "k").as_deref(), Some("1"));
     assert_eq!(now(&db, &items, "k").as_deref(), Some("2"));
+}
+
+/// Hazard 5: what is kept for checking writers is bounded, and who needs more is told so by name.
+#[test]
+fn a_writer_that_is_open_for_too_long_is_told_so() {
+    const BUDGET: usize = 8 << 20;
+    let place = Place::new();
+    let options = small().memory_budget(BUDGET).background(false);
+    let options = options.durability(Durability::Buffered);
+    let db = options.open(place.path()).unwrap();
+    let items = db.table("items").unwrap();
+    put(&db, &items, "k", "before");
+    let mut old = db.begin().unwrap();
+    old.insert(&items, "own", "1").unwrap();
+    let mut counts = db.begin().unwrap();
+    counts
+        .merge(&items, "n", "add_i64", 1i64.to_le_bytes())
+        .unwrap();
+    let reader = db.begin_read().unwrap();
+    let limit = BUDGET / 32 * 3 * 4;
+    let mut committed = 0;
+    while committed < 3 * limit {
+        db.transact(|txn| (0..64).try_for_each(|key| txn.insert(&items, [key], [7; 4096])))
+            .unwrap();
+        db.checkpoint().unwrap();
+        committed += 64 << 12;
+        assert!(db.stats().unwrap().trail_bytes <= limit);
+    }
+    assert!(db.stats().unwrap().trail_bytes > limit / 2, "some is kept");
+    assert_eq!(
+        old.get(&items, "k").unwrap().unwrap(),
+        "before",
+        "it reads on"
+    );
+    let error = old.commit().unwrap_err();
+    assert!(
+        matches!(error, Error::SnapshotTooOld { limit: told } if told == limit),
+        "{error}"
+    );
+    assert!(error.is_retryable());
+    assert_eq!(now(&db, &items, "own"), None);
+    counts.commit().unwrap();
+    assert_eq!(get(&reader, &items, "k").as_deref(), Some("before"));
+    // The same work in a new transaction.
+    put(&db, &items, "own", "1");
+    db.checkpoint().unwrap();
+    assert_eq!(db.stats().unwrap().trail_bytes, 0, "nobody needs any");
 }

@@ -10,6 +10,7 @@ mod cut;
 mod engine_small;
 #[path = "../../engine/tests/histories/session.rs"]
 mod session;
+#[expect(dead_code, reason = "all commits of a run ask for the same here")]
 #[path = "../../engine/tests/histories/trouble.rs"]
 mod trouble;
 

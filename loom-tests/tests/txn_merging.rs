@@ -4,13 +4,11 @@
 
 mod txn_store;
 
-use txn_store::{Db, NoColumns, TABLE, store};
+use txn_store::{Db, NoColumns, TABLE, merge, store};
 use vellum_base::Timestamp;
 use vellum_loom_tests::Model;
 use vellum_sync::thread;
-use vellum_txn::{
-    BaseError, CommitError, Durability, Lookup, Reader, Snapshot, Transaction, newest_of,
-};
+use vellum_txn::{BaseError, CommitError, Durability, Lookup, Reader, Snapshot, Transaction};
 
 fn put(db: &Db) -> Result<Timestamp, CommitError> {
     let mut txn = Transaction::begin(Db::clone(db));
@@ -31,19 +29,6 @@ fn read(reader: Reader<'_, NoColumns>) -> u64 {
         Lookup::Deleted(_) => 0,
         Lookup::Below => *reader.base(),
     }
-}
-
-fn merge(db: &Db) {
-    let merging = db.merging();
-    let sealed = merging.sealed();
-    let Some(newest) = sealed.last() else {
-        return;
-    };
-    let mut base = db.base();
-    for (_, version) in newest_of(&sealed, TABLE) {
-        base = version.map_or(0, |version| version.at().0);
-    }
-    merging.rebase(base, newest.generation().number());
 }
 
 /// Each commit writes the one key, so a snapshot at S reads S, above the base or in it [1] [2].
@@ -124,6 +109,64 @@ fn a_merge_hides_no_conflict() {
     });
 }
 
+/// What a writer needs outlasts the views that it was in, whoever lets go of these [5].
+#[test]
+fn what_a_writer_needs_outlasts_its_views() {
+    let model = Model::new("txn_merging::what_a_writer_needs_outlasts_its_views");
+    model.preemptions(2).executions(100_000).check(|| {
+        let db = store();
+        let mut old = Transaction::begin(Db::clone(&db));
+        old.put(TABLE, b"k", b"old", &[]).unwrap();
+        // Not in the generation that its own view keeps.
+        db.seal_active().unwrap();
+        put(&db).unwrap();
+        delete(&db);
+        db.seal_active().unwrap();
+        let other = Db::clone(&db);
+        let merger = thread::spawn(move || {
+            merge(&other);
+            merge(&other);
+        });
+        db.let_go_of_views();
+        let refused = old.commit(Durability::Buffered);
+        let winner = Some(Timestamp(2));
+        assert!(
+            matches!(refused, Err(CommitError::Conflict { winner: found, .. }) if found == winner),
+            "{refused:?}"
+        );
+        merger.join().unwrap();
+        db.let_go_of_views();
+        assert_eq!(db.stats().trail_bytes, 0, "nobody needs any");
+    });
+}
+
+/// Who begins beside a merge is never too old.
+#[test]
+fn who_begins_beside_a_merge_is_not_too_old() {
+    let model = Model::new("txn_merging::who_begins_beside_a_merge_is_not_too_old");
+    model.preemptions(2).executions(100_000).check(|| {
+        let db = store();
+        let other = Db::clone(&db);
+        let merger = thread::spawn(move || {
+            // Not in the generation that the first view keeps.
+            other.seal_active().unwrap();
+            put(&other).unwrap();
+            other.seal_active().unwrap();
+            merge(&other);
+        });
+        let mut txn = Transaction::begin(Db::clone(&db));
+        let at = txn.at();
+        txn.put(TABLE, b"k", b"own", &[]).unwrap();
+        merger.join().unwrap();
+        db.let_go_of_views();
+        match txn.commit(Durability::Buffered) {
+            Ok(_) => assert_eq!(at, Timestamp(1)),
+            Err(CommitError::Conflict { .. }) => assert_eq!(at, Timestamp::ZERO),
+            Err(error) => panic!("{error}"),
+        }
+    });
+}
+
 /// What a merge counts off was counted: none goes on waiting for a merge that was made.
 #[test]
 fn a_seal_counts_before_it_can_be_merged() {
@@ -143,9 +186,9 @@ fn a_seal_counts_before_it_can_be_merged() {
 /// Who waits for a merge is woken by it, by the failure of one, and by the end [4].
 #[test]
 fn who_waits_for_a_merge_is_woken() {
-    let model = Model::new("txn_merging::who_waits_for_a_merge_is_woken");
-    model.preemptions(2).executions(200_000).check(|| {
-        for outcome in 0..2 {
+    for outcome in 0..3 {
+        let model = Model::new("txn_merging::who_waits_for_a_merge_is_woken");
+        model.preemptions(2).executions(100_000).check(move || {
             let db = store();
             db.backlog().limit_to(1, u64::MAX);
             db.seal_active().unwrap();
@@ -158,20 +201,21 @@ fn who_waits_for_a_merge_is_woken() {
             });
             match outcome {
                 0 => merge(&db),
-                _ => db.backlog().fail(BaseError::new(std::fmt::Error)),
+                1 => db.backlog().fail(BaseError::new(std::fmt::Error)),
+                _ => db.backlog().end(),
             }
             let committed = writer.join().unwrap();
             assert_eq!(committed.is_ok(), outcome == 0);
-        }
-    });
+        });
+    }
 }
 
 /// Who is ahead of a merge is woken by its next part, by its end, by its failure, and by the end [4].
 #[test]
 fn who_waits_for_a_part_of_a_merge_is_woken() {
-    let model = Model::new("txn_merging::who_waits_for_a_part_of_a_merge_is_woken");
-    model.preemptions(2).executions(200_000).check(|| {
-        for outcome in 0..4 {
+    for outcome in 0..4 {
+        let model = Model::new("txn_merging::who_waits_for_a_part_of_a_merge_is_woken");
+        model.preemptions(2).executions(100_000).check(move || {
             let db = store();
             put(&db).unwrap();
             db.seal_active().unwrap();
@@ -188,6 +232,6 @@ fn who_waits_for_a_part_of_a_merge_is_woken() {
             }
             let committed = writer.join().unwrap();
             assert_eq!(committed.is_ok(), outcome < 2);
-        }
-    });
+        });
+    }
 }

@@ -11,8 +11,7 @@ use vellum_sync::atomic::{AtomicU64, Ordering};
 use vellum_sync::cell::Witness;
 use vellum_sync::{Arc, thread};
 use vellum_txn::{
-    CommitError, CommitLog, Durability, NoLog, Protection, Registry, Sequenced, Snapshot,
-    Transaction,
+    CommitError, CommitLog, Durability, NoLog, Purpose, Registry, Sequenced, Snapshot, Transaction,
 };
 
 type Txn = Transaction<NoColumns, Db>;
@@ -311,7 +310,7 @@ fn publisher(registry: &Watchers, views: usize) -> thread::JoinHandle<()> {
 fn reader(registry: &Watchers) -> thread::JoinHandle<()> {
     let registry = Arc::clone(registry);
     thread::spawn(move || {
-        let pin = registry.pin(Protection::Exactly);
+        let pin = registry.pin(Purpose::Read);
         let first = registry.view(&pin).read();
         assert_eq!(registry.view(&pin).read(), first);
         registry.unpin(pin);
@@ -341,7 +340,7 @@ fn a_view_that_is_registered_elsewhere_is_not_freed() {
         .preemptions(3)
         .check(|| {
             let registry = watchers();
-            let home = registry.pin(Protection::Exactly);
+            let home = registry.pin(Purpose::Read);
             publish(&registry);
             let publisher = publisher(&registry, 1);
             let reader = reader(&registry);
@@ -361,9 +360,9 @@ fn the_next_owner_hides_nobody() {
             .preemptions(2)
             .check(move || {
                 let registry = watchers();
-                let home = is_home_taken.then(|| registry.pin(Protection::Exactly));
+                let home = is_home_taken.then(|| registry.pin(Purpose::Read));
                 publish(&registry);
-                let first = registry.pin(Protection::Onward);
+                let first = registry.pin(Purpose::Write);
                 publish(&registry);
                 let other = Arc::clone(&registry);
                 let one = thread::spawn(move || {
@@ -372,7 +371,7 @@ fn the_next_owner_hides_nobody() {
                 });
                 let other = Arc::clone(&registry);
                 let next = thread::spawn(move || {
-                    let pin = other.pin(Protection::Onward);
+                    let pin = other.pin(Purpose::Write);
                     assert_eq!(other.view(&pin).read(), 3);
                     other.unpin(pin);
                 });
@@ -410,28 +409,77 @@ fn another_thread_may_collect() {
         });
 }
 
-/// A pin that protects onward may use every later view.
+/// A pin that is widened protects what is current by then as well, each time anew.
 #[test]
-fn an_onward_pin_keeps_later_views() {
-    Model::new("txn_snapshots::an_onward_pin_keeps_later_views")
+fn a_widened_pin_keeps_a_later_view() {
+    Model::new("txn_snapshots::a_widened_pin_keeps_a_later_view")
         .preemptions(3)
         .check(|| {
             let registry = watchers();
             let publisher = publisher(&registry, 2);
             let other = Arc::clone(&registry);
-            let reader = thread::spawn(move || {
-                let pin = other.pin(Protection::Onward);
+            let writer = thread::spawn(move || {
+                let mut pin = other.pin(Purpose::Write);
                 let first = other.view(&pin).read();
-                let later = other.latest(&pin);
-                let seen = later.read();
-                assert!(seen >= first);
-                assert_eq!(later.read(), seen);
+                let mut seen = first;
+                for _ in 0..2 {
+                    let later = other.widen(&mut pin);
+                    assert!(later.read() >= seen);
+                    seen = later.read();
+                }
                 assert_eq!(other.view(&pin).read(), first);
                 other.unpin(pin);
             });
-            reader.join().unwrap();
+            writer.join().unwrap();
             publisher.join().unwrap();
             assert_eq!(registry.collect(), 0, "nobody holds anything");
+        });
+}
+
+/// One that is narrow again keeps its own view alone.
+#[test]
+fn a_narrowed_pin_keeps_its_own_view() {
+    Model::new("txn_snapshots::a_narrowed_pin_keeps_its_own_view").check(|| {
+        let registry = watchers();
+        let mut pin = registry.pin(Purpose::Write);
+        publish(&registry);
+        publish(&registry);
+        let later = registry.widen(&mut pin);
+        assert_eq!((later.read(), registry.collect()), (3, 2), "onward");
+        drop(later);
+        publish(&registry);
+        assert_eq!(registry.collect(), 1, "its own");
+        assert_eq!(registry.view(&pin).read(), 1);
+        registry.unpin(pin);
+        assert_eq!(registry.collect(), 0, "nobody holds anything");
+    });
+}
+
+/// No writer has an older view than the oldest of writers, however the two come about beside each other.
+#[test]
+fn no_writer_has_an_older_view_than_the_oldest() {
+    Model::new("txn_snapshots::no_writer_has_an_older_view_than_the_oldest")
+        .preemptions(3)
+        .check(|| {
+            let registry = watchers();
+            let other = Arc::clone(&registry);
+            let publisher = thread::spawn(move || {
+                publish(&other);
+                publish(&other);
+                other.oldest_of_writers(Watched::read)
+            });
+            let pin = registry.pin(Purpose::Write);
+            let own = registry.view(&pin).read();
+            let beside = registry.oldest_of_writers(Watched::read);
+            for oldest in [beside, publisher.join().unwrap()] {
+                assert!(oldest <= own, "{oldest}, where a writer has {own}");
+            }
+            assert_eq!(registry.oldest_of_writers(Watched::read), own);
+            registry.unpin(pin);
+            let reader = registry.pin(Purpose::Read);
+            publish(&registry);
+            assert_eq!(registry.oldest_of_writers(Watched::read), 4, "no reader's");
+            registry.unpin(reader);
         });
 }
 

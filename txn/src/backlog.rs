@@ -210,11 +210,16 @@ impl Backlog {
         Ok(())
     }
 
-    /// Returns when no more bytes are in the active generation than may be (rule 5).
+    /// Returns when no more bytes are in the active generation than may be (rule 5). `about`: in what was the
+    /// active one when the committer began, which costs less to ask.
     #[inline]
-    pub(crate) fn keep_pace(&self, active: impl Fn() -> u64) -> Result<(), CommitError> {
+    pub(crate) fn keep_pace(
+        &self,
+        about: impl Fn() -> u64,
+        active: impl Fn() -> u64,
+    ) -> Result<(), CommitError> {
         let fill = self.fill.load(Ordering::Relaxed);
-        match fill == u64::MAX || active() <= fill {
+        match fill == u64::MAX || about() <= fill {
             true => Ok(()),
             false => self.wait_for_pace(active),
         }

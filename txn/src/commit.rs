@@ -7,7 +7,7 @@
 //!    seals, reserves again, and enters again [4]. What was written ahead stays.
 //! 2. Inside, in order of (table, key): the key's newest version in every generation with later
 //!    commits than the snapshot, also in those that were merged meanwhile, is no later than the snapshot
-//!    [5]; then the pending version is installed (`generation`, rule 2). Key order gives progress: of
+//!    [5] (and the base is never asked: it does not tell what came and went); then the pending version is installed (`generation`, rule 2). Key order gives progress: of
 //!    those who meet, one goes on.
 //! 3. A conflict takes back what was installed, and leaves. Nobody waits for a pending version.
 //! 4. Rows of indexed vectors are appended inside, pending as the versions are [10].
@@ -23,14 +23,16 @@
 mod folding;
 mod stamping;
 
+use std::sync::Arc;
+
 use vellum_base::{TableId, Timestamp};
 
 use crate::admission::{check_schema, room_for, vectors_of};
 use crate::allowance::Grant;
 use crate::arena::{CellAt, Room};
 use crate::error::CommitError;
-use crate::gate::{Closed, Inside};
-use crate::generation::{Generation, HashedKey, Install};
+use crate::gate::{Closed, HoldsGate, Inside};
+use crate::generation::{Generation, Install};
 use crate::guard::Guard;
 use crate::locks::LockSet;
 use crate::log::{Appended, Claimed, Durability, Parked};
@@ -47,7 +49,7 @@ use crate::store::Store;
 use crate::validation::{
     LOOKS_INSIDE, LOSSES_MAX, REPEATED_BYTES_MAX, ROUNDS_INSIDE, Validation, check_tables,
 };
-use crate::view::View;
+use crate::view::{Forgotten, View};
 use crate::write_set::{LARGE_BYTES, Written};
 
 use stamping::Stamping;
@@ -91,10 +93,12 @@ enum Passing<'a> {
     Alone(#[expect(dead_code, reason = "held")] Closed<'a>),
 }
 
+impl HoldsGate for Passing<'_> {}
+
 /// A commit under way.
 pub(crate) struct Commit<'a, S: Schema> {
     store: &'a Store<S>,
-    pin: &'a Pin<View<S>>,
+    pin: &'a mut Pin<View<S>>,
     at: Timestamp,
     scratch: &'a mut Scratch,
     grant: &'a mut Grant,
@@ -110,7 +114,7 @@ pub(crate) struct Commit<'a, S: Schema> {
 impl<'a, S: Schema> Commit<'a, S> {
     pub(crate) fn new(
         store: &'a Store<S>,
-        pin: &'a Pin<View<S>>,
+        pin: &'a mut Pin<View<S>>,
         at: Timestamp,
         own: Option<&'a LockSet>,
         scratch: &'a mut Scratch,
@@ -154,14 +158,14 @@ impl<'a, S: Schema> Commit<'a, S> {
             *place = Some(reads);
         }
         if self.is_large() {
-            self.validate(usize::MAX)?;
+            self.validate_before()?;
         }
-        let latest = || self.store.registry().latest(self.pin).active();
-        let pace = || latest().bytes_used() as u64;
-        let backlog = self.store.backlog();
-        backlog.keep_pace(pace)?;
+        let store = self.store;
+        // The active one, unless it was sealed since this began.
+        let active = store.registry().view(self.pin).active();
+        let about = || active.bytes_used() as u64;
+        store.backlog().keep_pace(about, || store.active_bytes())?;
         // The cache misses of installing overlap with encoding and reserving.
-        let active = latest();
         for (key, _) in self.scratch.writes.all_written().take(PREFETCHED) {
             active.prefetch_entry(key.hash);
         }
@@ -180,7 +184,7 @@ impl<'a, S: Schema> Commit<'a, S> {
         let mut claimed = payload.with_pieces(|pieces| Claimed::prepare(log, pieces))?;
         loop {
             self.fold()?;
-            self.validate(usize::MAX)?;
+            self.validate_before()?;
             claimed = match self.pass(claimed, durability)? {
                 Passage::Committed(at) => return Ok(at),
                 Passage::Overtaken(claimed) => {
@@ -212,14 +216,14 @@ impl<'a, S: Schema> Commit<'a, S> {
         claimed: Claimed<'a>,
         durability: Durability,
     ) -> Result<Passage<'a>, CommitError> {
-        let registry = self.store.registry();
+        let store = self.store;
+        let (registry, gate) = (store.registry(), store.gate());
         let claim = registry.claim(self.pin);
-        let gate = self.store.gate();
         let inside = match self.is_alone() {
             false => Passing::Beside(gate.enter(registry.slots(), claim)),
             true => Passing::Alone(gate.close(registry.slots())),
         };
-        let view = registry.latest(self.pin);
+        let view = registry.current(&inside);
         let generation = view.active();
         let mut rows = Vec::new();
         self.scratch.installed.clear();
@@ -232,8 +236,9 @@ impl<'a, S: Schema> Commit<'a, S> {
         let cell = match outcome {
             Ok(Some(cell)) => cell,
             Ok(None) => {
+                let number = generation.number();
                 drop(inside);
-                return Ok(Passage::Full(generation.number(), claimed.park()));
+                return Ok(Passage::Full(number, claimed.park()));
             }
             Err(error) => {
                 self.take_back(generation, &rows);
@@ -247,14 +252,20 @@ impl<'a, S: Schema> Commit<'a, S> {
                 return Err(error);
             }
         };
-        let result = self.sequence(generation, cell, claimed, durability);
-        match &result {
-            Ok(Passage::Committed(at)) => self.copy_stamps(generation, cell, &rows, *at),
-            _ => self.take_back(generation, &rows),
-        }
+        let result = self.sequence(view, cell, claimed, durability);
+        let untidy = match &result {
+            Ok(Passage::Committed(at)) => {
+                self.copy_stamps(generation, cell, &rows, *at);
+                self.is_untidy().then(|| Arc::clone(generation))
+            }
+            _ => {
+                self.take_back(generation, &rows);
+                None
+            }
+        };
         drop(inside);
-        if matches!(result, Ok(Passage::Committed(_))) {
-            self.tidy(generation);
+        if let Some(generation) = untidy {
+            tidy(&generation);
         }
         result
     }
@@ -306,7 +317,14 @@ impl<'a, S: Schema> Commit<'a, S> {
                     winner,
                 }
             };
-            check_older(view, key, at).map_err(&mut conflict)?;
+            let newest = |one: &Generation| one.newest(key).filter(|newest| *newest > at);
+            match view.find_after(at, newest) {
+                Ok(None) => {}
+                Ok(Some(winner)) => return Err(conflict(Some(winner))),
+                // What is merged is folded again, of what there is then.
+                Err(Forgotten) if is_merged => return Err(conflict(Some(at))),
+                Err(forgotten) => return Err(forgotten.into()),
+            }
             let entry = generation.entry_or_insert(key, room).ok_or_else(no_room)?;
             if !generation.list(entry, shard, room) {
                 return Err(no_room());
@@ -371,17 +389,30 @@ impl<'a, S: Schema> Commit<'a, S> {
         Ok(())
     }
 
-    /// Rule 8; does nothing where there are no reads to validate. `false`: it would take more looks
+    /// Rule 8, outside the gate.
+    fn validate_before(&mut self) -> Result<(), CommitError> {
+        let Some(reads) = &self.scratch.reads else {
+            return Ok(());
+        };
+        let m = self.store.visible();
+        self.store.recent().want(m);
+        if m == self.validation.checked() {
+            return Ok(());
+        }
+        let view = self.store.registry().widen(self.pin);
+        let validated = self.validation.extend(m, &view, &reads.lock(), usize::MAX);
+        validated.map(drop)
+    }
+
+    /// Rule 8, inside; does nothing where there are no reads to validate. `false`: it would take more looks
     /// than these.
-    fn validate(&mut self, looks_max: usize) -> Result<bool, CommitError> {
+    fn validate(&mut self, view: &View<S>, looks_max: usize) -> Result<bool, CommitError> {
         let Some(reads) = &self.scratch.reads else {
             return Ok(true);
         };
         let m = self.store.visible();
         self.store.recent().want(m);
-        let view = self.store.registry().latest(self.pin);
-        let validation = &mut self.validation;
-        validation.extend(m, view, &reads.lock(), looks_max)
+        self.validation.extend(m, view, &reads.lock(), looks_max)
     }
 
     /// Whether it writes so much that doing so in vain costs others.
@@ -400,7 +431,7 @@ impl<'a, S: Schema> Commit<'a, S> {
     /// Rules 5 and 8: again and again, until nobody overtakes or it takes too long.
     fn sequence(
         &mut self,
-        generation: &Generation,
+        view: &View<S>,
         cell: Option<CellAt>,
         mut claimed: Claimed<'a>,
         durability: Durability,
@@ -412,7 +443,7 @@ impl<'a, S: Schema> Commit<'a, S> {
                 let keys = self.scratch.writes.iter().map(|(key, _)| key);
                 self.guard.look(keys)?;
             }
-            let (appended, met) = self.append(generation, cell, claimed, durability)?;
+            let (appended, met) = self.append(view.active(), cell, claimed, durability)?;
             match appended {
                 Appended::At(at) => return Ok(Passage::Committed(at)),
                 Appended::Refused(prepared) => claimed = Claimed::new(self.store.log(), prepared),
@@ -427,7 +458,7 @@ impl<'a, S: Schema> Commit<'a, S> {
                 (false, false) => return Ok(Passage::Overtaken(claimed)),
             };
             rounds += 1;
-            if !self.validate(looks_max)? {
+            if !self.validate(view, looks_max)? {
                 return Ok(Passage::Overtaken(claimed));
             }
         }
@@ -492,28 +523,22 @@ impl<'a, S: Schema> Commit<'a, S> {
         }
     }
 
-    /// Sorts the new keys once thousands of them wait. Outside the gate; the pin keeps the
-    /// generation.
-    fn tidy(&mut self, generation: &Generation) {
+    /// Whether it is time to look at how many new keys wait for being sorted.
+    fn is_untidy(&mut self) -> bool {
         self.scratch.untidy += self.scratch.writes.len();
-        if self.scratch.untidy >= BACKLOG_EVERY {
+        let is_due = self.scratch.untidy >= BACKLOG_EVERY;
+        if is_due {
             self.scratch.untidy = 0;
-            if generation.order().backlog(generation.arena()) > BACKLOG_MAX {
-                generation.order().tidy(generation.arena());
-            }
         }
+        is_due
     }
 }
 
-/// Rule 2, first half: the generations with commits after the snapshot, the active one apart. The
-/// base is never asked: it does not tell what came and went.
-fn check_older<S: Schema>(
-    view: &View<S>,
-    key: HashedKey<'_>,
-    at: Timestamp,
-) -> Result<(), Option<Timestamp>> {
-    let newer = view.find_after(at, |one| one.newest(key).filter(|newest| *newest > at));
-    newer.map_or(Ok(()), |winner| Err(Some(winner)))
+/// Sorts the new keys once thousands of them wait; outside the gate.
+fn tidy(generation: &Generation) {
+    if generation.order().backlog(generation.arena()) > BACKLOG_MAX {
+        generation.order().tidy(generation.arena());
+    }
 }
 
 fn memory(error: std::io::Error) -> CommitError {

@@ -11,6 +11,7 @@ use vellum_latch::LatchMode;
 
 use crate::log::LogError;
 use crate::validation::ReadKind;
+use crate::view::Forgotten;
 
 /// Why a transaction did not commit; nothing of it was done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +57,9 @@ pub enum CommitError {
         /// The vector's.
         found: usize,
     },
+    /// While the transaction was open, more was committed than is kept for checking it (`trail`, rule 2).
+    /// Retry.
+    SnapshotTooOld,
     /// More than one commit may hold.
     TooLarge {
         /// Bytes of the commit.
@@ -148,6 +152,9 @@ impl fmt::Display for CommitError {
                     "column {column}: {found} dimensions where the index has {expected}"
                 )
             }
+            Self::SnapshotTooOld => {
+                write!(f, "more was committed after the snapshot than is kept")
+            }
             Self::TooLarge { bytes, limit } => {
                 write!(f, "a commit of {bytes} bytes; the limit is {limit}")
             }
@@ -214,6 +221,12 @@ impl fmt::Display for BaseError {
 }
 
 impl Error for BaseError {}
+
+impl From<Forgotten> for CommitError {
+    fn from(Forgotten: Forgotten) -> Self {
+        Self::SnapshotTooOld
+    }
+}
 
 impl From<LogError> for CommitError {
     fn from(error: LogError) -> Self {

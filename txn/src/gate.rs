@@ -14,7 +14,7 @@
 use vellum_sync::atomic::{AtomicU64, Ordering, fence, fence_after_exchange};
 use vellum_sync::{Mutex, MutexGuard, hint, thread};
 
-use crate::slots::{Claim, Slots};
+use crate::slots::{Claim, Slot, Slots};
 
 /// See the module's rules.
 #[derive(Debug, Default)]
@@ -27,12 +27,18 @@ pub struct Gate {
 #[repr(align(128))]
 struct Padded(AtomicU64);
 
+/// Of those who are inside, or have closed the gate: the view is not replaced under them.
+pub(crate) trait HoldsGate {}
+
 /// While this is held, the gate is closed and nobody is inside.
 #[derive(Debug)]
 pub(crate) struct Closed<'a> {
     gate: &'a Gate,
     _turn: MutexGuard<'a, ()>,
 }
+
+impl HoldsGate for Closed<'_> {}
+impl<X: Default> HoldsGate for Inside<'_, X> {}
 
 impl Drop for Closed<'_> {
     fn drop(&mut self) {
@@ -43,17 +49,13 @@ impl Drop for Closed<'_> {
 
 /// While this is held, its owner is inside.
 pub(crate) struct Inside<'a, X: Default> {
-    slots: &'a Slots<X>,
-    claim: &'a Claim,
+    slot: &'a Slot<X>,
 }
 
 impl<X: Default> Drop for Inside<'_, X> {
     fn drop(&mut self) {
         // Release: who closes the gate sees what was done inside.
-        self.slots
-            .slot(self.claim)
-            .inside
-            .store(0, Ordering::Release);
+        self.slot.inside.store(0, Ordering::Release);
     }
 }
 
@@ -62,11 +64,12 @@ impl Gate {
     pub(crate) fn try_enter<'a, X: Default>(
         &self,
         slots: &'a Slots<X>,
-        claim: &'a Claim,
+        claim: &Claim,
     ) -> Option<Inside<'a, X>> {
         // Not Relaxed: a compiler might make a plain store of that, which is no fence.
-        slots.slot(claim).inside.swap(1, Ordering::AcqRel);
-        let inside = Inside { slots, claim };
+        let slot = slots.slot(claim);
+        slot.inside.swap(1, Ordering::AcqRel);
+        let inside = Inside { slot };
         fence_after_exchange();
         // Acquire: rule 4.
         let closed = self.closed.0.load(Ordering::Acquire) != 0;
@@ -77,7 +80,7 @@ impl Gate {
     pub(crate) fn enter<'a, X: Default>(
         &self,
         slots: &'a Slots<X>,
-        claim: &'a Claim,
+        claim: &Claim,
     ) -> Inside<'a, X> {
         loop {
             if let Some(inside) = self.try_enter(slots, claim) {

@@ -38,10 +38,18 @@ impl<S: Schema, O: Owner<S>> Transaction<S, O> {
             self.locks = Some(locks);
             locked?;
         }
-        let (view, at) = (self.latest_view(), self.at());
+        let at = self.at();
         let newer = |one: &Generation| one.newest(key).filter(|newest| *newest > at);
-        let winner = newer(view.active()).or_else(|| view.find_after(at, newer));
-        winner.map_or(Ok(()), |winner| Err(refused(table, key.key, winner)))
+        let view = self.latest_view();
+        let winner = match newer(view.active()) {
+            None => view.find_after(at, newer),
+            active => Ok(active),
+        };
+        match winner {
+            Ok(None) => Ok(()),
+            Ok(Some(winner)) => Err(refused(table, key.key, winner)),
+            Err(forgotten) => Err(LockError::Refused(forgotten.into())),
+        }
     }
 
     /// Whether it has locked anything, or tried to.

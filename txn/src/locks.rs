@@ -43,7 +43,7 @@ use vellum_sync::{Arc, Mutex, hint, thread};
 
 use crate::error::{CommitError, LockError, LockWait};
 use crate::generation::HashedKey;
-use crate::registry::Protection;
+use crate::registry::Purpose;
 use crate::schema::Schema;
 use crate::store::Store;
 
@@ -353,7 +353,7 @@ fn hashed<'k>(
 fn wait_out<'k, S: Schema>(store: &Store<S>, keys: impl Iterator<Item = HashedKey<'k>>) {
     let registry = store.registry();
     // Who asked for the lock before it was there has installed in this view's active generation.
-    let pin = registry.pin(Protection::Exactly);
+    let pin = registry.pin(Purpose::Read);
     let active = registry.view(&pin).active();
     for key in keys {
         let mut looks = 0u32;

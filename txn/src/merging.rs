@@ -4,10 +4,13 @@
 //! 1. One at a time, from what may be merged to the new base.
 //! 2. The oldest first, and only generations of which every commit is settled (`view`, rule 4) [2].
 //! 3. The new base closes the gate as any change of the view does (`view`, rule 1) [1] [4].
+//! 4. What leaves the view is in the `trail` before (`trail`, rule 1) [5].
+
+use std::sync::Arc;
 
 use vellum_sync::MutexGuard;
 
-use crate::registry::Protection;
+use crate::registry::Purpose;
 use crate::schema::Schema;
 use crate::store::Store;
 use crate::view::Sealed;
@@ -23,7 +26,7 @@ impl<S: Schema> Merging<'_, S> {
     #[must_use]
     pub fn sealed(&self) -> Vec<Sealed<S>> {
         let registry = self.store.registry();
-        let pin = registry.pin(Protection::Exactly);
+        let pin = registry.pin(Purpose::Read);
         let settled = self.store.settled();
         let oldest = registry.view(&pin).sealed().iter().rev();
         let settled = oldest.take_while(|sealed| sealed.last() <= settled);
@@ -41,12 +44,17 @@ impl<S: Schema> Merging<'_, S> {
         let last = store.visible();
         let count = || registry.with_current(|view| view.sealed().len());
         let before = count();
-        registry.with_current(|view| view.end_at(last));
+        registry.with_current(|view| {
+            view.end_at(last);
+            let oldest_first = view.sealed_until(merged).iter().rev();
+            let leaving = oldest_first.map(|sealed| Arc::clone(sealed.generation()));
+            store.trail().keep(leaving);
+        });
         registry.publish(|view| view.with_base(base, merged));
         let left = count();
         drop(closed);
         store.backlog().remove(before - left, store.active_bytes());
-        registry.collect();
+        store.let_go_of_views();
     }
 }
 

@@ -17,7 +17,7 @@ use vellum_sync::atomic::Ordering;
 use crate::arena::VersionAt;
 use crate::generation::{Generation, HashedKey};
 use crate::range::Range;
-use crate::registry::{Pin, Protection};
+use crate::registry::{Pin, Purpose};
 use crate::rows::Column;
 use crate::schema::Schema;
 use crate::stamp::Stamp;
@@ -228,7 +228,7 @@ impl<S: Schema, O: Owner<S>> Snapshot<S, O> {
     #[must_use]
     pub fn begin(owner: O) -> Self {
         let store = owner.store();
-        let pin = store.registry().pin(Protection::Exactly);
+        let pin = store.registry().pin(Purpose::Read);
         let settled = store.settled();
         let at = settled.min(store.registry().view(&pin).last());
         let slot = store.registry().slots().slot(store.registry().claim(&pin));

@@ -29,10 +29,11 @@ use crate::merge::Operators;
 use crate::merging::Merging;
 use crate::recent::Recent;
 use crate::redo::Payload;
-use crate::registry::{Protection, Registry};
+use crate::registry::{Purpose, Registry};
 use crate::schema::Schema;
 use crate::scratch::Kept;
 use crate::snapshot::Reader;
+use crate::trail::Trail;
 use crate::view::{Sealed, View};
 
 pub use replay::{OnSchema, Replay};
@@ -47,6 +48,9 @@ pub struct StoreOptions {
     pub bytes_per_bucket: usize,
     /// Seed of the hash; from the system's randomness by default.
     pub seed: u64,
+    /// Bytes of merged generations that are kept for open read-write transactions at most; default: no
+    /// limit.
+    pub trail_bytes: usize,
     /// How long a transaction waits for a lock at most; `None` for as long as need be. Default: 10 s.
     pub lock_timeout: Option<Duration>,
 }
@@ -57,6 +61,7 @@ impl Default for StoreOptions {
             generation_bytes: 512 << 20,
             bytes_per_bucket: 128,
             seed: vellum_sync::random_u64(),
+            trail_bytes: usize::MAX,
             lock_timeout: Some(Duration::from_secs(10)),
         }
     }
@@ -74,6 +79,8 @@ pub struct StoreStats {
     pub generations: usize,
     /// Bytes of keys and versions in all generations.
     pub version_bytes: usize,
+    /// Bytes of merged generations that are kept for open read-write transactions.
+    pub trail_bytes: usize,
     /// Bytes granted for the writes of open transactions.
     pub write_set_bytes: usize,
     /// Sorted runs in all generations.
@@ -112,6 +119,7 @@ pub struct Store<S: Schema> {
     visible: Padded,
     recent: Recent,
     backlog: Backlog,
+    trail: Trail,
     allowance: Allowance,
     operators: Operators,
     merging: Mutex<()>,
@@ -146,6 +154,7 @@ impl<S: Schema> Store<S> {
             visible: Padded(AtomicU64::new(last.0)),
             recent: Recent::new(),
             backlog: Backlog::default(),
+            trail: Trail::new(options.trail_bytes),
             allowance: Allowance::default(),
             operators: Operators::default(),
             merging: Mutex::new(()),
@@ -177,6 +186,17 @@ impl<S: Schema> Store<S> {
     #[must_use]
     pub fn backlog(&self) -> &Backlog {
         &self.backlog
+    }
+
+    /// What read-write transactions are checked against.
+    pub(crate) fn trail(&self) -> &Trail {
+        &self.trail
+    }
+
+    /// [`StoreOptions::trail_bytes`].
+    #[must_use]
+    pub fn trail_limit(&self) -> usize {
+        self.trail.limit()
     }
 
     /// What the writes of open transactions may take.
@@ -243,7 +263,7 @@ impl<S: Schema> Store<S> {
         // Before anybody can list it for a merge, whose end counts it off.
         self.backlog.add(active.bytes_used() as u64);
         drop(closed);
-        self.registry.collect();
+        self.let_go_of_views();
         // The merger does it, where there is one.
         if !self.backlog.is_limited() {
             active.freeze();
@@ -253,7 +273,7 @@ impl<S: Schema> Store<S> {
 
     /// The generation that commits enter, looked at.
     fn with_active<T>(&self, look: impl FnOnce(&Generation) -> T) -> T {
-        let pin = self.registry.pin(Protection::Exactly);
+        let pin = self.registry.pin(Purpose::Read);
         let looked = look(self.registry.view(&pin).active());
         self.registry.unpin(pin);
         looked
@@ -281,7 +301,7 @@ impl<S: Schema> Store<S> {
     /// The newest sealed generation, if one waits to be merged.
     #[must_use]
     pub fn newest_sealed(&self) -> Option<Sealed<S>> {
-        let pin = self.registry.pin(Protection::Exactly);
+        let pin = self.registry.pin(Purpose::Read);
         let newest = self.registry.view(&pin).sealed().first().cloned();
         self.registry.unpin(pin);
         newest
@@ -290,16 +310,18 @@ impl<S: Schema> Store<S> {
     /// The present base.
     #[must_use]
     pub fn base(&self) -> S::Base {
-        let pin = self.registry.pin(Protection::Exactly);
+        let pin = self.registry.pin(Purpose::Read);
         let base = self.registry.view(&pin).base().clone();
         self.registry.unpin(pin);
         base
     }
 
-    /// Lets go of views, and of the bases that they have, whose last snapshot ended. Seals, merges and
-    /// changes of the schema do so as well.
+    /// Lets go of views, and of the bases that they have, whose last snapshot ended, and of what no
+    /// open read-write transaction needs. Seals, merges and changes of the schema do so as well.
     pub fn let_go_of_views(&self) {
         self.registry.collect();
+        let active = |view: &View<S>| view.active().number();
+        self.trail.trim(self.registry.oldest_of_writers(active));
     }
 
     /// Whoever merges takes this first; waits for another one.
@@ -323,7 +345,7 @@ impl<S: Schema> Store<S> {
         self.registry.with_current(|view| view.end_at(last));
         self.registry.publish(|view| view.with_schema(schema));
         drop(closed);
-        self.registry.collect();
+        self.let_go_of_views();
         Ok(last)
     }
 
@@ -390,7 +412,7 @@ impl<S: Schema> Store<S> {
             Err(_) => view.with_schema(Arc::clone(view.schema())),
         });
         drop(closed);
-        self.registry.collect();
+        self.let_go_of_views();
         let at = appended.map_err(SchemaError::Commit)?;
         let settled = self.log.wait_settled(at);
         settled.map_err(|error| SchemaError::Commit(CommitError::Log(error)))?;
@@ -432,10 +454,11 @@ impl<S: Schema> Store<S> {
             visible: self.visible(),
             settled: self.settled(),
             write_set_bytes: self.allowance.granted(),
+            trail_bytes: self.trail.bytes(),
             ..StoreStats::default()
         };
         (stats.commits, stats.conflicts) = self.registry.slots().counts();
-        let pin = self.registry.pin(crate::registry::Protection::Exactly);
+        let pin = self.registry.pin(Purpose::Read);
         for generation in self.registry.view(&pin).generations() {
             stats.generations += 1;
             stats.version_bytes += generation.bytes_used();

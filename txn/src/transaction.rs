@@ -15,7 +15,7 @@ use crate::merge::OperatorId;
 use crate::node::Body;
 use crate::range::TransactionRange;
 use crate::reads::Reads;
-use crate::registry::{Pin, Protection};
+use crate::registry::{Pin, Purpose, Widened};
 use crate::schema::Schema;
 use crate::scratch::Kept;
 use crate::snapshot::{Reader, Version};
@@ -122,7 +122,7 @@ impl<S: Schema, O: Owner<S>> Transaction<S, O> {
     #[must_use]
     pub fn begin_with(owner: O, isolation: Isolation) -> Self {
         let store = owner.store();
-        let mut pin = store.registry().pin(Protection::Onward);
+        let mut pin = store.registry().pin(Purpose::Write);
         let visible = store.visible();
         let at = visible.min(store.registry().view(&pin).last());
         let mut scratch = store.registry().with_scratch(&mut pin, Kept::take);
@@ -199,8 +199,11 @@ impl<S: Schema, O: Owner<S>> Transaction<S, O> {
     }
 
     /// The view that is current now.
-    pub(crate) fn latest_view(&self) -> &View<S> {
-        self.owner.store().registry().latest(self.pin())
+    pub(crate) fn latest_view(&mut self) -> Widened<'_, View<S>> {
+        match &mut self.pin {
+            Some(pin) => self.owner.store().registry().widen(pin),
+            None => unreachable!("only dropping takes the pin"),
+        }
     }
 
     /// Reads the snapshot, without own writes.
@@ -389,7 +392,7 @@ impl<S: Schema, O: Owner<S>> Transaction<S, O> {
         if self.scratch.writes.is_empty() {
             return Ok(self.at);
         }
-        let Some(pin) = &self.pin else {
+        let Some(pin) = &mut self.pin else {
             unreachable!("only dropping takes the pin")
         };
         let (store, own) = (self.owner.store(), self.locks.as_deref());

@@ -12,9 +12,9 @@
 //! 4. The base holds exactly the commits up to the last one of the newest generation that was merged
 //!    into it. A generation is merged only when settled has reached its last timestamp, and the
 //!    oldest first: no snapshot of a view starts below its base [2].
-//! 5. A merged generation leaves the view for its readers, and stays known to its writers for as long
-//!    as one of them needs it: a read-write transaction pins all views from its own onward, and so
-//!    each generation since its own view's active one is alive and found here [5].
+//! 5. A merged generation leaves the view for its readers. To writers it stays known: a read-write
+//!    transaction needs each since its own view's active one, which its pin keeps, and the later ones are kept
+//!    in the `trail`. Who comes upon one that is gone is told so, and never passes over it [5].
 //! 6. A generation holds the commits after the last one of the generation before, up to its own last
 //!    one. So who looks for commits after some timestamp passes over the generations that ended no later,
 //!    however many; and for a timestamp that is no earlier than a transaction's snapshot, those that are
@@ -76,13 +76,19 @@ impl<S> Clone for Sealed<S> {
     }
 }
 
+/// A generation that had to be looked at is gone (rule 5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Forgotten;
+
 /// See the module's rules.
 pub struct View<S: Schema> {
     active: Arc<Generation>,
     /// Newest first.
     sealed: Vec<Sealed<S>>,
-    /// Rule 5, newest first, with their last timestamps; those that nobody needs any more are gone.
+    /// Rule 5, newest first, with their last timestamps.
     merged: Vec<(Weak<Generation>, Timestamp)>,
+    /// Of commits up to here, some are in generations that are gone.
+    forgotten: Timestamp,
     base: S::Base,
     schema: Arc<S>,
     last: AtomicU64,
@@ -96,6 +102,7 @@ impl<S: Schema> View<S> {
             active,
             sealed: Vec::new(),
             merged: Vec::new(),
+            forgotten: Timestamp::ZERO,
             base,
             schema,
             last: AtomicU64::new(Timestamp::MAX.0),
@@ -125,20 +132,29 @@ impl<S: Schema> View<S> {
         next
     }
 
+    /// The sealed generations up to number `merged`, newest first.
+    pub(crate) fn sealed_until(&self, merged: u64) -> &[Sealed<S>] {
+        let stays = |sealed: &Sealed<S>| sealed.generation.number() > merged;
+        &self.sealed[self.sealed.partition_point(stays)..]
+    }
+
     /// The view whose base holds the generations up to number `merged` (rule 4).
     #[must_use]
     pub fn with_base(&self, base: S::Base, merged: u64) -> Self {
         let mut next = self.copy();
         next.base = base;
-        let stays = |sealed: &Sealed<S>| sealed.generation.number() > merged;
-        let left = next.sealed.partition_point(stays);
-        let leaving = next.sealed.split_off(left);
+        let leaving = self.sealed_until(merged);
+        next.sealed.truncate(self.sealed.len() - leaving.len());
+        let (known, gone): (Vec<_>, Vec<_>) = next
+            .merged
+            .into_iter()
+            .partition(|(one, _)| one.strong_count() > 0);
+        let gone = gone.iter().map(|(_, last)| *last).max();
+        next.forgotten = next.forgotten.max(gone.unwrap_or_default());
         let leaving = leaving
             .iter()
             .map(|sealed| (Arc::downgrade(&sealed.generation), sealed.last));
-        let before = next.merged.into_iter();
-        let before = before.filter(|(one, _)| one.strong_count() > 0);
-        next.merged = leaving.chain(before).collect();
+        next.merged = leaving.chain(known).collect();
         next
     }
 
@@ -147,6 +163,7 @@ impl<S: Schema> View<S> {
             active: Arc::clone(&self.active),
             sealed: self.sealed.clone(),
             merged: self.merged.clone(),
+            forgotten: self.forgotten,
             base: self.base.clone(),
             schema: Arc::clone(&self.schema),
             last: AtomicU64::new(Timestamp::MAX.0),
@@ -180,18 +197,28 @@ impl<S: Schema> View<S> {
 
     /// The first thing that `found` finds in the generations with commits after `after`, the active
     /// one apart; for a transaction whose snapshot is no later than that (rule 6).
+    ///
+    /// # Errors
+    /// [`Forgotten`].
     pub(crate) fn find_after<T>(
         &self,
         after: Timestamp,
         mut found: impl FnMut(&Generation) -> Option<T>,
-    ) -> Option<T> {
+    ) -> Result<Option<T>, Forgotten> {
         let mut sealed = self.sealed.iter().take_while(|one| one.last > after);
         if let Some(found) = sealed.find_map(|one| found(&one.generation)) {
-            return Some(found);
+            return Ok(Some(found));
         }
-        let merged = self.merged.iter().take_while(|(_, last)| *last > after);
-        let mut merged = merged.filter_map(|(one, _)| one.upgrade());
-        merged.find_map(|one| found(&one))
+        for (one, _) in self.merged.iter().take_while(|(_, last)| *last > after) {
+            let one = one.upgrade().ok_or(Forgotten)?;
+            if let Some(found) = found(&one) {
+                return Ok(Some(found));
+            }
+        }
+        match self.forgotten > after {
+            true => Err(Forgotten),
+            false => Ok(None),
+        }
     }
 
     /// All generations that are not merged, newest first.

@@ -2,7 +2,9 @@
 
 use vellum_base::{TableId, Timestamp};
 use vellum_sync::Arc;
-use vellum_txn::{BaseError, Column, CommitLog, NoLog, Schema, Store, StoreOptions, Stored};
+use vellum_txn::{
+    BaseError, Column, CommitLog, NoLog, Schema, Store, StoreOptions, Stored, newest_of,
+};
 
 pub(crate) const TABLE: TableId = TableId(1);
 
@@ -43,6 +45,24 @@ pub(crate) fn store_of(log: std::sync::Arc<dyn CommitLog>) -> Store<NoColumns> {
         bytes_per_bucket: 2048,
         seed: 7,
         lock_timeout: None,
+        ..StoreOptions::default()
     };
     Store::new(log, NoColumns, 0, Timestamp::ZERO, options).unwrap()
+}
+
+/// Merges what is sealed.
+pub(crate) fn merge(db: &Db) {
+    let merging = db.merging();
+    let sealed = merging.sealed();
+    let Some(newest) = sealed.last() else {
+        return;
+    };
+    let newest = newest.generation().number();
+    let mut base = db.base();
+    for (_, version) in newest_of(&sealed, TABLE) {
+        base = version.map_or(0, |version| version.at().0);
+    }
+    // The store keeps what is needed, not the one who merges.
+    drop(sealed);
+    merging.rebase(base, newest);
 }

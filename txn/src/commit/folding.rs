@@ -5,7 +5,7 @@ use crate::generation::Generation;
 use crate::merge;
 use crate::schema::Schema;
 use crate::snapshot::{Lookup, Reader};
-use crate::view::View;
+use crate::view::{Forgotten, View};
 
 use super::Commit;
 
@@ -16,23 +16,21 @@ impl<S: Schema> Commit<'_, S> {
             return Ok(());
         }
         // The view first, then the watermark, then the view's end, as for any snapshot [1].
-        let view = self.store.registry().latest(self.pin);
-        let visible = self.store.visible();
+        let store = self.store;
+        let view = store.registry().widen(self.pin);
+        let visible = store.visible();
         let at = visible.min(view.last());
         self.merging.at = at;
-        let (reader, operators) = (
-            Reader::new(view, self.store.seed(), at),
-            self.store.operators(),
-        );
-        let allowance = self.store.allowance();
+        let (reader, operators) = (Reader::new(&view, store.seed(), at), store.operators());
+        let allowance = store.allowance();
         self.scratch.writes.fold_merges(
             |bytes| self.grant.cover(bytes, allowance),
             |key, operand| merge::fold(operators, reader, key, operand).map(Some),
         )
     }
 
-    /// `merge`, rule 3, while the gate is closed. Where what became newer is in pages by now, it will be found
-    /// newer, and is folded outside again.
+    /// `merge`, rule 3, while the gate is closed. Where what became newer is in pages by now, or may be, it will be
+    /// found newer, and is folded outside again.
     pub(super) fn fold_again(&mut self, view: &View<S>) -> Result<(), CommitError> {
         if !self.scratch.writes.has_merges() {
             return Ok(());
@@ -47,11 +45,17 @@ impl<S: Schema> Commit<'_, S> {
         let room = |bytes| self.grant.cover(bytes, allowance);
         self.scratch.writes.fold_merges(room, |key, operand| {
             let newer = |one: &Generation| one.newest(key).filter(|newest| *newest > since);
-            if newer(view.active())
-                .or_else(|| view.find_after(since, newer))
-                .is_none()
-            {
-                return Ok(None);
+            let found = match newer(view.active()) {
+                None => view.find_after(since, newer),
+                active => Ok(active),
+            };
+            match found {
+                Ok(None) => return Ok(None),
+                Ok(Some(_)) => {}
+                Err(Forgotten) => {
+                    is_here = false;
+                    return Ok(None);
+                }
             }
             if let Lookup::Below = reader.lookup(key) {
                 is_here = false;

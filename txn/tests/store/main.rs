@@ -11,4 +11,5 @@ mod order;
 mod settling;
 mod snapshots;
 mod threads;
+mod trail;
 mod validation;

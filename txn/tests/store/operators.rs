@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::common::{Base, Columns, Db, TABLE, begin, commit, read, snapshot};
+use crate::common::{Base, Columns, Db, TABLE, begin, commit, merge, read, snapshot};
 use crate::hooked::{Hook, Hooked};
 use vellum_base::Timestamp;
 use vellum_sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -74,12 +74,21 @@ fn merge_other(db: &Db) -> Timestamp {
 }
 
 fn store_with(log: Arc<dyn CommitLog>, operator: Arc<dyn MergeOperator>) -> (Db, OperatorId) {
+    store_of(log, operator, usize::MAX)
+}
+
+fn store_of(
+    log: Arc<dyn CommitLog>,
+    operator: Arc<dyn MergeOperator>,
+    trail_bytes: usize,
+) -> (Db, OperatorId) {
     let mut operators = Operators::default();
     operators.add("append", operator);
     let append = operators.find("append").unwrap();
     let (columns, base) = (Columns::default(), Base::default());
     let options = StoreOptions {
         generation_bytes: 1 << 20,
+        trail_bytes,
         ..StoreOptions::default()
     };
     let db = Store::new(log, columns, base, Timestamp::ZERO, options).unwrap();
@@ -133,6 +142,91 @@ fn who_is_always_overtaken_commits_alone() {
 fn who_merges_and_writes_much_is_alone_after_the_first_time() {
     for quicker in [0, 1, 2] {
         is_alone_after(2, quicker, 70_000);
+    }
+}
+
+/// Appends. Between the fold of [`MINE`] that is told and the passage after it another's operand is in pages, and
+/// the generation that it was in is gone; at those before, others are merely quicker.
+struct Vanishing {
+    db: Mutex<Option<Db>>,
+    folds: AtomicUsize,
+    at: usize,
+    closing: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl MergeOperator for Vanishing {
+    fn fold(&self, existing: Option<&[u8]>, operand: &[u8]) -> Result<Vec<u8>, MergeError> {
+        let db = self.db.lock().clone();
+        if let Some(db) = db
+            && operand == MINE
+        {
+            let fold = self.folds.fetch_add(1, Ordering::Relaxed);
+            if fold <= self.at {
+                merge_other(&db);
+            }
+            if fold == self.at {
+                self.let_vanish(db);
+            }
+        }
+        self.combine(existing.unwrap_or_default(), operand)
+    }
+
+    fn combine(&self, first: &[u8], second: &[u8]) -> Result<Vec<u8>, MergeError> {
+        Ok([first, second].concat())
+    }
+}
+
+impl Vanishing {
+    fn let_vanish(&self, db: Db) {
+        db.seal_active().unwrap();
+        let sealed = db.newest_sealed().unwrap();
+        let generation = Arc::downgrade(sealed.generation());
+        drop(sealed);
+        assert!(merge(&db) > 0);
+        let closed = Arc::new(AtomicBool::new(false));
+        let tell = Arc::clone(&closed);
+        *self.closing.lock() = Some(thread::spawn(move || {
+            let amended = db.amend_schema(|columns| {
+                tell.store(true, Ordering::Release);
+                // Who folds has its view until it comes to the gate.
+                while generation.strong_count() > 0 {
+                    thread::yield_now();
+                    db.let_go_of_views();
+                }
+                Ok::<_, ()>(Columns(columns.0.clone()))
+            });
+            amended.unwrap();
+        }));
+        while !closed.load(Ordering::Acquire) {
+            thread::yield_now();
+        }
+    }
+}
+
+/// Nothing tells whether the key became newer: it is folded again, outside also by who is alone.
+#[test]
+fn what_is_merged_is_never_too_old() {
+    for at in [0, 1, 16] {
+        let vanishing = Arc::new(Vanishing {
+            db: Mutex::default(),
+            folds: AtomicUsize::new(0),
+            at,
+            closing: Mutex::default(),
+        });
+        let log = Arc::new(NoLog::new(Timestamp::ZERO));
+        let (db, append) = store_of(log, Arc::clone(&vanishing) as _, 0);
+        let mut txn = begin(&db);
+        txn.merge(TABLE, b"k", append, MINE).unwrap();
+        // Its own view keeps the first generation.
+        db.seal_active().unwrap();
+        *vanishing.db.lock() = Some(Arc::clone(&db));
+        commit(txn).unwrap();
+        *vanishing.db.lock() = None;
+        vanishing.closing.lock().take().unwrap().join().unwrap();
+        assert_eq!(vanishing.folds.load(Ordering::Relaxed), at + 2);
+        let value = read(snapshot(&db).reader(), b"k").unwrap();
+        let value = String::from_utf8(value).unwrap();
+        assert_eq!(value, format!("{}mine", "+".repeat(at + 1)));
     }
 }
 
