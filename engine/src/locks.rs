@@ -82,10 +82,15 @@ impl Transaction {
         key: &[u8],
         mode: LockMode,
     ) -> Result<Option<Value<'_>>> {
+        self.lock(table, key, mode)?;
+        self.get(table, key)
+    }
+
+    /// Rule 1, but for the reading.
+    pub(crate) fn lock(&mut self, table: &Table, key: &[u8], mode: LockMode) -> Result<()> {
         let id = self.check_with_key(table, key)?;
         let locked = self.inner_mut().lock(id, key, mode);
-        locked.map_err(|error| Error::from_lock(error, self.inner_mut().owner()))?;
-        self.get(table, key)
+        locked.map_err(|error| Error::from_lock(error, self.inner_mut().owner()))
     }
 }
 

@@ -17,6 +17,7 @@
 
 mod codec;
 mod entry;
+mod locks;
 mod numbers;
 mod option;
 #[cfg(feature = "zerocopy")]

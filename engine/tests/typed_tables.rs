@@ -91,6 +91,66 @@ fn reads_are_the_same_from_both_kinds_of_transaction() {
     assert_eq!(all(&txn, &orders).len(), 4);
 }
 
+/// Each as the raw table's of the encoded key, at either level.
+#[test]
+fn locks_marks_and_ranges_are_of_the_encoded_keys() {
+    let db = Database::in_memory().unwrap();
+    let orders = db.typed_table::<Key, Option<u64>>("orders").unwrap();
+    let write = |name: &str, number| {
+        let mut txn = db.begin().unwrap();
+        orders.insert(&mut txn, (name, number), Some(1)).unwrap();
+        txn.commit()
+    };
+    for number in -2..3 {
+        write("a", number).unwrap();
+    }
+    let mut txn = db.begin().unwrap();
+    let locked = orders.get_for_update(&mut txn, ("a", -1)).unwrap().unwrap();
+    assert_eq!(locked.get().unwrap(), Some(1));
+    drop(locked);
+    let none = orders.get_for_share(&mut txn, ("none", 0));
+    assert!(none.unwrap().is_none());
+    assert!(matches!(write("a", -1), Err(Error::Locked { .. })));
+    assert!(matches!(write("none", 0), Err(Error::Locked { .. })));
+    let mut other = db.begin().unwrap();
+    let shared = orders.get_for_share(&mut other, ("none", 0));
+    assert!(shared.unwrap().is_none(), "as may others");
+    drop((txn, other));
+    write("a", -1).unwrap();
+
+    for (is_marked, number) in [(true, 0), (false, 1)] {
+        let mut txn = db.begin().unwrap();
+        orders.mark_read(&mut txn, ("a", number)).unwrap();
+        if !is_marked {
+            orders.unmark(&mut txn, ("a", number)).unwrap();
+        }
+        orders.insert(&mut txn, ("b", 0), None).unwrap();
+        write("a", number).unwrap();
+        let committed = txn.commit();
+        assert_eq!(
+            matches!(committed, Err(Error::ReadConflict { .. })),
+            is_marked
+        );
+        assert_eq!(committed.is_ok(), !is_marked);
+    }
+
+    let mut txn = db.begin().unwrap();
+    let removed = orders.delete_range(&mut txn, ("a", -1)..=("a", 1));
+    assert_eq!(removed.unwrap(), 3);
+    assert_eq!(orders.delete_range(&mut txn, ("b", 0)..).unwrap(), 1);
+    assert_eq!(
+        orders.delete_range(&mut txn, ("c", 0)..("a", 0)).unwrap(),
+        0
+    );
+    txn.commit().unwrap();
+    let left = all(&db.begin_read().unwrap(), &orders);
+    let left: Vec<_> = left
+        .iter()
+        .map(|(name, number, _)| (&name[..], *number))
+        .collect();
+    assert_eq!(left, [("a", -2), ("a", 2)]);
+}
+
 #[test]
 fn a_table_is_refused_under_other_types_for_ever() {
     let place = Place::new();

@@ -10,6 +10,7 @@ use vellum_base::Timestamp;
 use crate::argument::InvalidArgument;
 use crate::error::{Error, Result};
 use crate::range::{Bounds, Range, prefix_end};
+use crate::reading::Reading;
 use crate::table::Table;
 use crate::transaction::Transaction;
 use crate::typed::entry::{TypedEntry, TypedValue};
@@ -68,7 +69,7 @@ impl<K: KeyCodec, V: Codec> TypedTable<K, V> {
         InvalidArgument::Encode { table, why }.into()
     }
 
-    fn with_key<'k, T>(
+    pub(super) fn with_key<'k, T>(
         &self,
         key: &K::Arg<'k>,
         work: impl FnOnce(&[u8]) -> Result<T>,
@@ -104,16 +105,21 @@ impl<K: KeyCodec, V: Codec> TypedTable<K, V> {
         read: &'t impl Readable,
         key: impl Borrow<K::Arg<'k>>,
     ) -> Result<Option<TypedValue<'t, V>>> {
-        let reading = read.reading();
-        self.with_key(key.borrow(), |key| {
-            let id = reading.check_with_key(&self.raw, key)?;
-            let Some(record) = reading.find(id, key)? else {
-                return Ok(None);
-            };
-            let found = (record.version(), reading.name_of(id));
-            let value = (record.into_value(), found.0);
-            Ok(Some(TypedValue::new(value, key, found.1)))
-        })
+        self.with_key(key.borrow(), |key| self.found(read.reading(), key))
+    }
+
+    pub(super) fn found<'t>(
+        &self,
+        reading: Reading<'t>,
+        key: &[u8],
+    ) -> Result<Option<TypedValue<'t, V>>> {
+        let id = reading.check_with_key(&self.raw, key)?;
+        let Some(record) = reading.find(id, key)? else {
+            return Ok(None);
+        };
+        let version = record.version();
+        let value = (record.into_value(), version);
+        Ok(Some(TypedValue::new(value, key, reading.name_of(id))))
     }
 
     /// Whether there is a record of `key`.
@@ -209,10 +215,53 @@ impl<K: KeyCodec, V: Codec> TypedTable<K, V> {
     where
         K::Arg<'k>: 'k,
     {
+        self.with_bounds(&range, |bounds| self.bounded(read, bounds))
+    }
+
+    /// Removes all records with keys in `range` that the transaction sees, and returns how many these were:
+    /// see [`Transaction::delete_range`].
+    ///
+    /// ```
+    /// # let db = vellum::Database::in_memory()?;
+    /// let logins = db.typed_table::<u64, String>("logins")?;
+    /// db.transact(|txn| {
+    ///     for second in [10, 20, 30] {
+    ///         logins.insert(txn, second, "ann")?;
+    ///     }
+    ///     assert_eq!(logins.delete_range(txn, ..25)?, 2);
+    ///     Ok(())
+    /// })?;
+    /// assert!(logins.contains_key(&db.begin_read()?, 30)?);
+    /// # Ok::<(), vellum::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As there; [`InvalidArgument::Encode`].
+    pub fn delete_range<'k>(
+        &self,
+        txn: &mut Transaction,
+        range: impl RangeBounds<K::Arg<'k>>,
+    ) -> Result<u64>
+    where
+        K::Arg<'k>: 'k,
+    {
+        self.with_bounds(&range, |bounds| {
+            txn.delete_range::<&[u8]>(&self.raw, bounds)
+        })
+    }
+
+    fn with_bounds<'k: 'x, 'x, T>(
+        &self,
+        range: &'x impl RangeBounds<K::Arg<'k>>,
+        work: impl FnOnce((Bound<&[u8]>, Bound<&[u8]>)) -> Result<T>,
+    ) -> Result<T>
+    where
+        K::Arg<'k>: 'k,
+    {
         let (mut lower, mut upper) = (EncodeBuffer::new(), EncodeBuffer::new());
         let lower = self.bound(range.start_bound(), &mut lower)?;
         let upper = self.bound(range.end_bound(), &mut upper)?;
-        self.bounded(read, (lower, upper))
+        work((lower, upper))
     }
 
     fn bound<'x, 'k: 'x>(
