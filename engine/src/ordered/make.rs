@@ -230,7 +230,11 @@ impl Making<'_> {
             let last = self.fill_some(&mut inner, from.as_ref().map(|key: &Vec<u8>| &key[..]))?;
             match inner.commit(Durability::Buffered) {
                 Ok(_) => {}
-                Err(CommitError::Conflict { .. } | CommitError::Read { .. }) => {
+                Err(
+                    CommitError::Conflict { .. }
+                    | CommitError::Read { .. }
+                    | CommitError::SnapshotTooOld,
+                ) => {
                     // Mostly with somebody who is just committing.
                     thread::yield_now();
                     continue;
