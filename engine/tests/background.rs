@@ -9,6 +9,7 @@ use std::time::Duration;
 use vellum::{Database, Durability, Error, Options, Table};
 use vellum_disk::{Disk, DiskTraits, File, Lock, LockMode, Mapped, MemoryDisk, OpenMode, ReadAt};
 use vellum_sync::atomic::{AtomicBool, Ordering};
+use vellum_sync::{Condvar, Mutex, thread};
 
 /// A disk that is full for some, and not for others, or worse.
 #[derive(Default)]
@@ -26,6 +27,46 @@ struct FullFor {
     merges: AtomicBool,
     /// Who merges cannot read.
     merges_read: AtomicBool,
+    /// Whoever writes or syncs waits.
+    writes: Door,
+}
+
+/// Lets nobody pass while it is closed.
+#[derive(Default)]
+struct Door {
+    state: Mutex<DoorState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct DoorState {
+    is_closed: bool,
+    waiting: usize,
+}
+
+impl Door {
+    fn pass(&self) {
+        let mut state = self.state.lock();
+        state.waiting += 1;
+        self.changed.notify_all();
+        while state.is_closed {
+            self.changed.wait(&mut state);
+        }
+        state.waiting -= 1;
+    }
+
+    fn set(&self, is_closed: bool) {
+        self.state.lock().is_closed = is_closed;
+        self.changed.notify_all();
+    }
+
+    /// Returns when somebody stands before it.
+    fn wait_for_caller(&self) {
+        let mut state = self.state.lock();
+        while state.waiting == 0 {
+            self.changed.wait(&mut state);
+        }
+    }
 }
 
 fn check(full: bool) -> io::Result<()> {
@@ -83,6 +124,7 @@ impl FullFile {
     }
 
     fn check(&self) -> io::Result<()> {
+        self.full.writes.pass();
         assert!(
             !is_merger() || !self.full.merges.load(Ordering::Acquire),
             "as the test asked for"
@@ -116,9 +158,11 @@ impl File for FullFile {
         self.file.write_many(writes)
     }
     fn write_durable(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.full.writes.pass();
         self.file.write_durable(bytes, offset)
     }
     fn sync(&self) -> io::Result<()> {
+        self.full.writes.pass();
         self.file.sync()
     }
     fn len(&self) -> io::Result<u64> {
@@ -140,6 +184,58 @@ fn write(db: &Database, table: &Table, number: u64) -> Result<(), Error> {
 
 fn checkpoints(db: &Database) -> u64 {
     db.stats().unwrap().pages.checkpoints
+}
+
+/// Reading, and writing until the commit, wait for no disk, and so for no other transaction.
+#[test]
+fn who_reads_waits_for_nobody_while_the_disk_stands_still() {
+    const KEYS: u64 = 1000;
+    let disk = FullDisk::default();
+    let full = Arc::clone(&disk.full);
+    let options = Options::new().memory_budget(16 << 20);
+    let db = options.open_on(Arc::new(disk)).unwrap();
+    let items = db.table("items").unwrap();
+    for number in 0..KEYS {
+        write(&db, &items, number).unwrap();
+    }
+    // Half of them from pages.
+    db.checkpoint().unwrap();
+    for number in 0..KEYS / 2 {
+        write(&db, &items, number).unwrap();
+    }
+    db.sync().unwrap();
+    let before = db.begin_read().unwrap();
+    full.writes.set(true);
+    let (committer, table) = (db.clone(), items.clone());
+    let waiting = thread::spawn(move || {
+        let mut txn = committer.begin().unwrap();
+        txn.insert(&table, "durable", "yes").unwrap();
+        txn.commit().unwrap()
+    });
+    full.writes.wait_for_caller();
+    while db.begin().unwrap().timestamp() == before.timestamp() {
+        thread::yield_now();
+    }
+    for _ in 0..3 {
+        let read = db.begin_read().unwrap();
+        assert_eq!(read.timestamp(), before.timestamp(), "only what is settled");
+        for read in [&read, &before] {
+            assert_eq!(read.iter(&items).unwrap().count() as u64, KEYS);
+            for number in 0..KEYS {
+                assert!(read.contains_key(&items, number.to_be_bytes()).unwrap());
+            }
+        }
+        let mut txn = db.begin().unwrap();
+        assert_eq!(txn.get(&items, "durable").unwrap().unwrap(), "yes");
+        txn.insert(&items, "buffered", "yes").unwrap();
+        let _committed = txn.commit_with(Durability::Buffered).unwrap();
+    }
+    full.writes.set(false);
+    let at = waiting.join().unwrap();
+    db.sync().unwrap();
+    let read = db.begin_read().unwrap();
+    assert!(read.timestamp() > at);
+    assert!(read.contains_key(&items, "buffered").unwrap());
 }
 
 /// Many: what they wait for comes long before.

@@ -1,13 +1,24 @@
-//! Links in Markdown files: relative ones lead to files that exist, and to headings in them.
+//! Markdown files.
+//!
+//! 1. Relative links lead to files that exist, and to headings in them.
+//! 2. Each test that the guarantees name, as `file::test`, stands in a file of tests of that name.
 
 use super::Finding;
 use super::tree::Tree;
+
+const GUARANTEES: &str = "docs/guarantees.md";
 
 /// Runs the check.
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (file, text) in tree.ending("md") {
         for (number, line) in prose(text) {
+            for (binary, test) in named_tests(line).filter(|_| file == GUARANTEES) {
+                if !has_test(tree, binary, test) {
+                    let what = format!("there is no test {binary}::{test}");
+                    findings.push(Finding::new(file, number, what));
+                }
+            }
             for link in links(line) {
                 if let Some(what) = broken(tree, file, link) {
                     findings.push(Finding::new(file, number, what));
@@ -48,6 +59,24 @@ fn links(line: &str) -> Vec<&str> {
         found.push(target.trim());
     }
     found
+}
+
+/// The code spans of a line that are `file::test`.
+fn named_tests(line: &str) -> impl Iterator<Item = (&str, &str)> {
+    let is_name = |name: &str| {
+        let mut marks = name.chars();
+        marks.all(|mark| mark.is_ascii_lowercase() || mark.is_ascii_digit() || mark == '_')
+    };
+    let spans = line.split('`').skip(1).step_by(2);
+    let named = spans.filter_map(|span| span.split_once("::"));
+    named.filter(move |(binary, test)| is_name(binary) && is_name(test))
+}
+
+fn has_test(tree: &Tree, binary: &str, test: &str) -> bool {
+    let ending = format!("/tests/{binary}.rs");
+    let function = format!("fn {test}()");
+    let mut texts = tree.texts().filter(|(file, _)| file.ends_with(&ending));
+    texts.any(|(_, text)| text.contains(&function))
 }
 
 fn broken(tree: &Tree, file: &str, link: &str) -> Option<String> {
@@ -133,6 +162,17 @@ mod tests {
         assert_eq!(found("[f](format.md#not-a-heading)"), 1);
         assert_eq!(found("[label]: missing.md"), 1);
         assert_eq!(found("[f](../../outside.md)"), 1);
+    }
+
+    #[test]
+    fn tests_that_are_named_stand() {
+        let test = "#[test]\nfn it_holds() {}\n";
+        let found = |text: &str| {
+            let files = [(GUARANTEES, text), ("engine/tests/locks.rs", test)];
+            check(&Tree::of(&files)).len()
+        };
+        assert_eq!(found("`locks::it_holds`, `Error::Locked`, `plain`"), 0);
+        assert_eq!(found("`locks::it_hold` and `lock::it_holds`"), 2);
     }
 
     #[test]
