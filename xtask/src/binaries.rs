@@ -49,35 +49,35 @@ pub struct Binary {
 ///
 /// When cargo fails (its messages go to standard error), or builds no test at all.
 pub fn build(layout: &Layout, mode: Mode, package: &str, targets: &Targets) -> Result<Vec<Binary>> {
-    let command = command(layout, mode, package, targets);
-    built(command, &format!("{package} in {} mode", mode.name()))
-}
-
-/// Builds the test binaries of all packages, as users build them.
-///
-/// # Errors
-///
-/// As [`build`].
-pub fn build_all(layout: &Layout) -> Result<Vec<Binary>> {
-    let mut command = layout.cargo(&layout.target);
-    command.args(["test", "--workspace", "--no-run", "--quiet"]);
-    command.arg(MESSAGES);
-    built(command, "the workspace")
-}
-
-fn built(mut command: Command, what: &str) -> Result<Vec<Binary>> {
+    let mut command = command(layout, mode, package, targets);
     let output = command
         .stderr(Stdio::inherit())
         .output()
-        .during(|| format!("cannot run cargo for {what}"))?;
+        .during(|| format!("cannot run cargo for {package}"))?;
     if !output.status.success() {
-        return Err(Error::new(format!("{what}: it does not build")));
+        let what = format!("{package} does not build in {} mode", mode.name());
+        return Err(Error::new(what));
     }
     let binaries = parse_messages(&String::from_utf8_lossy(&output.stdout));
-    match binaries.is_empty() {
-        true => Err(Error::new(format!("{what}: there are no tests"))),
-        false => Ok(binaries),
+    if binaries.is_empty() {
+        return Err(Error::new(format!(
+            "{package} has no tests in {} mode",
+            mode.name()
+        )));
     }
+    Ok(binaries)
+}
+
+/// Builds the test binaries of all packages, as users build them; silent: what cargo printed is the error.
+///
+/// # Errors
+///
+/// When cargo cannot be started.
+pub fn build_all(layout: &Layout) -> Result<std::result::Result<Vec<Binary>, String>> {
+    let mut command = layout.cargo(&layout.target);
+    command.args(["test", "--workspace", "--no-run", "--quiet"]);
+    command.arg(MESSAGES);
+    built(layout, command, "build of the workspace")
 }
 
 /// As [`build`], silent and under a time limit: whether it built, with what cargo printed.
@@ -91,11 +91,18 @@ pub fn try_build(
     package: &str,
     targets: &Targets,
 ) -> Result<std::result::Result<Vec<Binary>, String>> {
-    let name = format!("build of {package}");
     let mut command = command(layout, mode, package, targets);
     command.env("CARGO_INCREMENTAL", "1");
+    built(layout, command, &format!("build of {package}"))
+}
+
+fn built(
+    layout: &Layout,
+    command: Command,
+    name: &str,
+) -> Result<std::result::Result<Vec<Binary>, String>> {
     let job = Job {
-        name,
+        name: name.to_owned(),
         command,
         limit: Duration::from_secs(30 * 60),
     };
@@ -179,8 +186,7 @@ fn program(binary: &Binary, mode: Mode, effort: Effort) -> Command {
     let mut command = Command::new(&binary.program);
     command
         .current_dir(&binary.folder)
-        .env("CARGO_MANIFEST_DIR", &binary.folder)
-        .env("RUST_BACKTRACE", "1");
+        .env("CARGO_MANIFEST_DIR", &binary.folder);
     mode.bound(&mut command, effort);
     command
 }
@@ -202,6 +208,7 @@ pub fn whole(binary: &Binary, effort: Effort) -> Job {
 #[must_use]
 pub fn job(binary: &Binary, test: &str, mode: Mode, effort: Effort) -> Job {
     let mut command = program(binary, mode, effort);
+    command.env("RUST_BACKTRACE", "1");
     command.args(["--exact", test, "--test-threads", "1", "--nocapture"]);
     let name = format!("{}::{}::{test}", mode.name(), binary.name);
     Job {

@@ -178,25 +178,29 @@ fn finish(one: Running, verdict: Verdict) -> Result<Ended> {
     })
 }
 
+/// A script as a job.
+#[cfg(test)]
+pub(crate) fn shell(name: &str, script: &str, limit: Duration) -> Job {
+    let mut command = Command::new("sh");
+    command.args(["-c", script]);
+    Job {
+        name: name.into(),
+        command,
+        limit,
+    }
+}
+
+/// More than any script takes.
+#[cfg(test)]
+pub(crate) const LONG: Duration = Duration::from_secs(600);
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn shell(name: &str, script: &str, limit: Duration) -> Job {
-        let mut command = Command::new("sh");
-        command.args(["-c", script]);
-        Job {
-            name: name.into(),
-            command,
-            limit,
-        }
-    }
-
     fn scratch(name: &str) -> PathBuf {
         std::env::temp_dir().join(format!("xtask-child-{name}-{}", std::process::id()))
     }
-
-    const LONG: Duration = Duration::from_secs(600);
 
     #[test]
     fn exit_code_decides_and_both_outputs_are_kept() {

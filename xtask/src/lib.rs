@@ -16,6 +16,7 @@ pub mod binaries;
 pub mod child;
 pub mod ci;
 pub mod cli;
+pub mod counted;
 pub mod crash;
 pub mod error;
 pub mod figures;

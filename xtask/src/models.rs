@@ -7,17 +7,13 @@
 //! 4. What failed is said again, more briefly, when all have run.
 
 use crate::binaries::{self, Targets};
-use crate::child::{self, Ended, Job, Verdict};
+use crate::child::{Ended, Job, Verdict};
 use crate::cli::ModelOptions;
+use crate::counted::{self, Outcome};
 use crate::error::{Error, Result};
 use crate::figures::{Tally, model_figures};
 use crate::layout::Layout;
 use crate::mode::{Effort, Mode};
-use crate::tail::Tail;
-
-const SHOWN_LINES: usize = 120;
-/// The same, said again.
-const SHOWN_AGAIN: usize = 15;
 
 /// Runs the command; true when all passed.
 ///
@@ -50,7 +46,7 @@ pub fn check(layout: &Layout, options: &ModelOptions) -> Result<Tally> {
             tally.count(false);
         }
         jobs.retain(|job| is_wanted(&job.name, filter));
-        let (counted, failed) = run_jobs(layout, jobs)?;
+        let (counted, failed) = counted::run(layout, mode, jobs, judge)?;
         tally.add(counted);
         again.push_str(&failed);
     }
@@ -114,38 +110,21 @@ fn is_wanted(name: &str, filter: Option<&str>) -> bool {
     filter.is_none_or(|filter| name.contains(filter))
 }
 
-/// How many passed and failed, and what is to be said again.
-fn run_jobs(layout: &Layout, jobs: Vec<Job>) -> Result<(Tally, String)> {
-    let (mut tally, mut again) = (Tally::default(), String::new());
-    child::run_all(
-        jobs,
-        Mode::Loom.width(),
-        &layout.target.join("xtask"),
-        |ended| {
-            tally.count(ended.verdict == Verdict::Passed);
-            print!("{}", describe(ended, SHOWN_LINES));
-            if ended.verdict != Verdict::Passed {
-                again.push_str(&describe(ended, SHOWN_AGAIN));
-            }
-        },
-    )?;
-    Ok((tally, again))
-}
-
-fn describe(ended: &Ended, lines: usize) -> String {
-    let verdict = match ended.verdict {
-        Verdict::Passed => "ok",
-        Verdict::Failed => "FAILED",
-        Verdict::Hung => "HUNG",
+/// Rules 1, 2 and 4.
+fn judge(ended: &Ended) -> Outcome {
+    let mut tally = Tally::default();
+    tally.count(ended.verdict == Verdict::Passed);
+    let said = match ended.verdict {
+        Verdict::Passed => {
+            let figures = ended.output.lines().filter_map(model_figures);
+            let figures = figures.map(|figures| format!("; {figures}"));
+            format!("ok{}", figures.collect::<String>())
+        }
+        Verdict::Failed => "FAILED".to_owned(),
+        Verdict::Hung => "HUNG".to_owned(),
     };
-    let (seconds, name) = (ended.elapsed.as_secs_f64(), &ended.name);
-    let mut text = format!("{seconds:>7.1} s  {name} … {verdict}");
-    if ended.verdict == Verdict::Passed {
-        let figures = ended.output.lines().filter_map(model_figures);
-        text.extend(figures.map(|figures| format!("; {figures}")));
-        return text + "\n";
-    }
-    format!("{text}\n{}", Tail::of(&ended.output, lines))
+    let why = ended.output.clone();
+    Outcome { tally, said, why }
 }
 
 #[cfg(test)]
@@ -154,59 +133,34 @@ mod tests {
 
     use super::*;
 
-    fn describe(verdict: Verdict, output: &str) -> String {
+    fn judge(verdict: Verdict, output: &str) -> Outcome {
         let (name, output) = ("loom::seal".to_owned(), output.to_owned());
         let elapsed = Duration::from_secs(1);
-        let ended = Ended {
+        super::judge(&Ended {
             name,
             verdict,
             elapsed,
             output,
-        };
-        super::describe(&ended, 2)
+        })
     }
 
     #[test]
-    fn only_failures_show_their_output() {
-        for verdict in [Verdict::Failed, Verdict::Hung] {
-            assert!(describe(verdict, "the schedule\n").contains("the schedule"));
-        }
-        assert!(describe(Verdict::Passed, "the schedule\n").ends_with("… ok\n"));
-    }
-
-    #[test]
-    fn jobs_that_fail_are_said_again() {
-        let job = |name: &str, script: &str| {
-            let mut command = std::process::Command::new("sh");
-            command.args(["-c", script]);
-            Job {
-                name: name.into(),
-                command,
-                limit: Duration::from_secs(600),
-            }
-        };
-        let target = std::env::temp_dir().join(format!("xtask-again-{}", std::process::id()));
-        let root = target.clone();
-        let layout = Layout { root, target };
-        let jobs = vec![
-            job("loom::good", "echo fine"),
-            job("loom::bad", "echo why; exit 1"),
-        ];
-        let (tally, again) = run_jobs(&layout, jobs).unwrap();
-        std::fs::remove_dir_all(&layout.root).unwrap();
-        let (passed, failed) = (1, 1);
-        assert_eq!(tally, Tally { passed, failed });
-        assert!(again.ends_with(" loom::bad … FAILED\n    why\n") && !again.contains("good"));
+    fn a_hang_is_a_failure() {
+        let judged = [Verdict::Failed, Verdict::Hung].map(|verdict| judge(verdict, "schedule"));
+        assert!(
+            judged
+                .iter()
+                .all(|one| one.tally.failed == 1 && one.why == "schedule")
+        );
+        assert_eq!(judged.map(|one| one.said), ["FAILED", "HUNG"]);
     }
 
     #[test]
     fn figures_of_models_that_pass_are_shown() {
         let output = "test a ... model seal: 10 executions, exhausted\nmodel b: 7 schedules\nok\n";
-        let line = describe(Verdict::Passed, output);
-        assert!(
-            line.ends_with("… ok; 10 executions, exhausted; 7 schedules\n"),
-            "{line}"
-        );
+        let judged = judge(Verdict::Passed, output);
+        assert_eq!(judged.said, "ok; 10 executions, exhausted; 7 schedules");
+        assert_eq!((judged.tally.passed, judged.tally.failed), (1, 0));
     }
 
     #[test]

@@ -88,7 +88,10 @@ impl Sweep {
         let (mut jobs, mut owners) = (Vec::new(), BTreeMap::new());
         let mut counted: BTreeMap<&str, u64> = BTreeMap::new();
         for binary in binaries {
-            counted.insert(&binary.name, 0);
+            if counted.insert(&binary.name, 0).is_some() {
+                let what = format!("two packages have a test file {}", binary.name);
+                return Err(Error::new(what));
+            }
             for test in binaries::list(binary)? {
                 let mut job = binaries::job(binary, &test, self.mode, way.effort);
                 job.command.envs(way.environment.iter().cloned());

@@ -12,8 +12,9 @@
 use std::time::Duration;
 
 use crate::binaries;
-use crate::child::{self, Ended, Job, Verdict};
+use crate::child::{Ended, Job, Verdict};
 use crate::cli::{ModelOptions, TestOptions};
+use crate::counted::{self, Outcome};
 use crate::error::Result;
 use crate::figures::{Tally, test_result};
 use crate::layout::Layout;
@@ -21,9 +22,7 @@ use crate::mode::{Effort, Mode};
 use crate::models;
 use crate::tail::Tail;
 
-/// Of what failed.
-const SHOWN_LINES: usize = 200;
-/// The same, said again.
+/// Of a build that fails, said again.
 const SHOWN_AGAIN: usize = 30;
 
 /// Runs the command; true when all passed.
@@ -36,15 +35,16 @@ pub fn run(layout: &Layout, options: &TestOptions) -> Result<bool> {
     let mut tally = Tally::default();
     let (mut jobs, mut again) = (vec![documentation(layout, effort)], String::new());
     println!("test: building");
-    match binaries::build_all(layout) {
+    match binaries::build_all(layout)? {
         Ok(binaries) => jobs.extend(binaries.iter().map(|one| binaries::whole(one, effort))),
         Err(fault) => {
-            println!("test: {fault}");
-            again.push_str(&format!("{fault}\n"));
+            println!("{fault}\ntest: the workspace does not build");
+            let fault = Tail::of(&fault, SHOWN_AGAIN);
+            again.push_str(&format!("the workspace does not build\n{fault}"));
             tally.count(false);
         }
     }
-    let (tests, failed) = run_jobs(layout, jobs)?;
+    let (tests, failed) = counted::run(layout, Mode::Std, jobs, judge)?;
     tally.add(tests);
     again.push_str(&failed);
     let models = models::check(
@@ -75,27 +75,8 @@ fn documentation(layout: &Layout, effort: Effort) -> Job {
     }
 }
 
-/// How many passed and failed, and what is to be said again.
-fn run_jobs(layout: &Layout, jobs: Vec<Job>) -> Result<(Tally, String)> {
-    let (mut tally, mut again) = (Tally::default(), String::new());
-    child::run_all(
-        jobs,
-        Mode::Std.width(),
-        &layout.target.join("xtask"),
-        |ended| {
-            let counted = counted(ended);
-            tally.add(counted);
-            print!("{}", describe(ended, counted, SHOWN_LINES));
-            if counted.failed > 0 {
-                again.push_str(&describe(ended, counted, SHOWN_AGAIN));
-            }
-        },
-    )?;
-    Ok((tally, again))
-}
-
 /// The figures of all summaries in an output (rule 3).
-fn counted(ended: &Ended) -> Tally {
+fn judge(ended: &Ended) -> Outcome {
     let mut tally = Tally::default();
     for summary in ended.output.lines().filter_map(test_result) {
         tally.add(summary);
@@ -103,19 +84,26 @@ fn counted(ended: &Ended) -> Tally {
     if ended.verdict != Verdict::Passed && tally.failed == 0 {
         tally.count(false);
     }
-    tally
-}
-
-fn describe(ended: &Ended, counted: Tally, lines: usize) -> String {
-    let (seconds, name) = (ended.elapsed.as_secs_f64(), &ended.name);
     let hung = match ended.verdict {
         Verdict::Hung => "; HUNG",
-        _ => "",
+        Verdict::Passed | Verdict::Failed => "",
     };
-    let line = format!("{seconds:>7.1} s  {name} … {counted}{hung}\n");
-    match counted.failed {
-        0 => line,
-        _ => line + &Tail::of(&ended.output, lines).to_string(),
+    let said = format!("{tally}{hung}");
+    let why = failures(&ended.output);
+    Outcome { tally, said, why }
+}
+
+/// What tests say about their failures; all of an output that has no such part.
+fn failures(output: &str) -> String {
+    let mut is_in = false;
+    let part = output.lines().filter(|line| {
+        is_in = (is_in || *line == "failures:") && !line.starts_with("test result: ");
+        is_in && !line.is_empty()
+    });
+    let part: String = part.flat_map(|line| [line, "\n"]).collect();
+    match part.is_empty() {
+        true => output.to_owned(),
+        false => part,
     }
 }
 
@@ -123,74 +111,45 @@ fn describe(ended: &Ended, counted: Tally, lines: usize) -> String {
 mod tests {
     use super::*;
 
-    fn ended(verdict: Verdict, output: &str) -> Ended {
-        Ended {
+    fn judge(verdict: Verdict, output: &str) -> Outcome {
+        super::judge(&Ended {
             name: "txn::store".into(),
             verdict,
             elapsed: Duration::from_secs(1),
             output: output.into(),
-        }
+        })
     }
 
     const TWO: &str = "test result: ok. 2 passed; 0 failed; 0 ignored\n";
-    const ONE_OF_FOUR: &str = "the reason\ntest result: FAILED. 3 passed; 1 failed; 0 ignored\n";
+    const ONE_OF_FOUR: &str = "test a ... FAILED\n\nfailures:\n\n---- a stdout ----\n\nthe reason\n\n\
+        test result: FAILED. 3 passed; 1 failed; 0 ignored\n";
 
     #[test]
     fn summaries_are_added_up() {
-        let tally = counted(&ended(Verdict::Failed, &format!("{TWO}{ONE_OF_FOUR}")));
-        let (passed, failed) = (5, 1);
-        assert_eq!(tally, Tally { passed, failed });
+        let judged = judge(Verdict::Failed, &format!("{TWO}{ONE_OF_FOUR}{TWO}"));
+        let (passed, failed) = (7, 1);
+        assert_eq!(judged.tally, Tally { passed, failed });
+        assert_eq!(judged.said, "7 passed, 1 failed");
     }
 
     #[test]
     fn what_ends_badly_without_a_failed_test_is_a_failure() {
         for verdict in [Verdict::Failed, Verdict::Hung] {
-            let tally = counted(&ended(verdict, TWO));
+            let judged = judge(verdict, TWO);
             let (passed, failed) = (2, 1);
-            assert_eq!(tally, Tally { passed, failed });
+            assert_eq!(judged.tally, Tally { passed, failed });
+            assert_eq!(judged.said.ends_with("HUNG"), verdict == Verdict::Hung);
         }
     }
 
+    /// Documentation tests of many crates come behind the one that failed.
     #[test]
-    fn only_of_failures_the_output_is_shown() {
-        let describe = |verdict, output| {
-            let ended = ended(verdict, output);
-            describe(&ended, counted(&ended), 2)
-        };
-        let passed = describe(Verdict::Passed, TWO);
-        assert!(
-            passed.ends_with("txn::store … 2 passed, 0 failed\n"),
-            "{passed}"
+    fn the_reason_is_what_tests_say_about_failures() {
+        let judged = judge(
+            Verdict::Failed,
+            &format!("{TWO}{ONE_OF_FOUR}{TWO}error: of cargo\n"),
         );
-        assert!(describe(Verdict::Failed, ONE_OF_FOUR).contains("the reason"));
-        assert!(describe(Verdict::Hung, "stuck\n").contains("HUNG\n"));
-    }
-
-    #[test]
-    fn jobs_that_fail_are_said_again() {
-        let job = |name: &str, script: &str| {
-            let mut command = std::process::Command::new("sh");
-            command.args(["-c", script]);
-            Job {
-                name: name.into(),
-                command,
-                limit: Duration::from_secs(600),
-            }
-        };
-        let target = std::env::temp_dir().join(format!("xtask-test-{}", std::process::id()));
-        let root = target.clone();
-        let layout = Layout { root, target };
-        let jobs = vec![
-            job(
-                "good",
-                "echo 'test result: ok. 2 passed; 0 failed; 0 ignored'",
-            ),
-            job("bad", "echo why >&2; exit 101"),
-        ];
-        let (tally, again) = run_jobs(&layout, jobs).unwrap();
-        std::fs::remove_dir_all(&layout.root).unwrap();
-        let (passed, failed) = (2, 1);
-        assert_eq!(tally, Tally { passed, failed });
-        assert!(again.contains(" bad … ") && again.contains("why") && !again.contains("good"));
+        assert_eq!(judged.why, "failures:\n---- a stdout ----\nthe reason\n");
+        assert_eq!(judge(Verdict::Failed, "signal: 9\n").why, "signal: 9\n");
     }
 }

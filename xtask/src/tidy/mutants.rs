@@ -90,7 +90,7 @@ fn unnamed(tree: &Tree, mutants: &[Mutant]) -> Vec<Finding> {
 
 /// The tests of a file, with their lines: functions behind `#[test]`, whatever other attributes stand
 /// between.
-fn tests(text: &str) -> Vec<(usize, &str)> {
+pub(super) fn tests(text: &str) -> Vec<(usize, &str)> {
     let (mut found, mut is_test) = (Vec::new(), false);
     for (line, text) in (1..).zip(text.lines()) {
         is_test |= text.trim() == "#[test]";
