@@ -146,8 +146,8 @@ impl Database {
     /// twice. Between attempts it sleeps, randomly and longer each time. After eight conflicts, or one
     /// of an attempt that had locked something, it first locks the keys that it wrote (and those that it
     /// read, as far as commits check them), waits its turn for that, and then begins: an attempt that
-    /// has to do with the same keys no longer loses, so everybody's turn comes. (Up to 16,384 keys;
-    /// ranges are not locked.) After 1,000 attempts it returns the last one's error, still retryable.
+    /// has to do with the same keys no longer loses, so everybody's turn comes, unless it takes so long that it is
+    /// too old in the end ([`Error::SnapshotTooOld`]). (Up to 16,384 keys; ranges are not locked.) After 1,000 attempts it returns the last one's error, still retryable.
     ///
     /// An error that `work` returns rolls back and is returned, unless [`Error::is_retryable`] says
     /// that it is to be tried again; errors of the application's own go through

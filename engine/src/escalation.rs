@@ -4,7 +4,8 @@
 //!    **first locks** what the attempts before it wrote and read and what they had locked, and then takes
 //!    its snapshot [18]. Locks that it has it keeps from one attempt to the next. So an attempt that
 //!    does with the same keys does not lose; one that finds others learns these, and keeps its age.
-//! 2. The victim of a deadlock releases all, keeps its age, and locks again, in the order of locks.
+//! 2. The victim of a deadlock releases all, keeps its age, and locks again, in the order of locks. So does
+//!    who was too old to commit: locks are no cure for that, and it is no conflict.
 //! 3. Who holds locks does not sleep between attempts: others wait for it.
 //! 4. Ranges cannot be locked: work that loses for what others write into a range that it reads
 //!    learns the keys that they wrote, one in each attempt.
@@ -56,9 +57,13 @@ impl Escalation {
     /// Learns from an attempt whose work returned an error.
     pub(crate) fn learn_from_work(&mut self, txn: &mut Inner, error: &Error) {
         if error.is_retryable() {
-            self.learn(txn, !matches!(error, Error::NotInSnapshot { .. }), None);
-            if let (Some(locks), Error::Deadlock(_)) = (&mut self.locks, error) {
-                locks.release();
+            let is_conflict = !matches!(
+                error,
+                Error::NotInSnapshot { .. } | Error::SnapshotTooOld { .. }
+            );
+            self.learn(txn, is_conflict, None);
+            if matches!(error, Error::Deadlock(_) | Error::SnapshotTooOld { .. }) {
+                self.release();
             }
         }
     }
@@ -70,12 +75,63 @@ impl Escalation {
             CommitError::Conflict { .. } | CommitError::Read { .. } | CommitError::Locked { .. }
         );
         self.learn(txn, is_conflict, Some(error));
+        if matches!(error, CommitError::SnapshotTooOld) {
+            self.release();
+        }
+    }
+
+    /// Rule 2.
+    fn release(&mut self) {
+        if let Some(locks) = &mut self.locks {
+            locks.release();
+        }
     }
 
     fn learn(&mut self, txn: &mut Inner, is_conflict: bool, error: Option<&CommitError>) {
         self.conflicts += u32::from(is_conflict);
         if self.conflicts >= CONFLICTS_MAX || txn.has_locks() {
             self.locks = Some(txn.learn_locks(error));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::deadlock::Deadlock;
+
+    /// Rule 2. What was locked is wanted again, by who keeps it and by who does not.
+    #[test]
+    fn locks_are_given_back_where_they_are_no_cure() {
+        let table = vellum_base::TableId(0);
+        let index = Error::IndexesChanged { table: "t".into() };
+        let victim = Deadlock { waits: Vec::new() };
+        // Of the work, or of its commit; and how many hold locks after it.
+        let cases = [
+            (Ok(Error::SnapshotTooOld { limit: 0 }), 0),
+            (Ok(Error::Deadlock(Arc::new(victim))), 0),
+            (Ok(index), 1),
+            (Err(CommitError::SnapshotTooOld), 0),
+            (Err(CommitError::Outdated(table)), 1),
+        ];
+        for (error, open) in cases {
+            let db = Database::in_memory().unwrap();
+            let items = db.table("items").unwrap();
+            let mut txn = db.begin().unwrap();
+            assert_eq!(txn.get_for_update(&items, "k").unwrap(), None);
+            let mut escalation = Escalation::default();
+            match &error {
+                Ok(error) => escalation.learn_from_work(txn.inner_mut(), error),
+                Err(error) => escalation.learn_from_commit(txn.inner_mut(), error),
+            }
+            drop(txn);
+            assert!(escalation.is_on());
+            assert_eq!(db.stats().unwrap().locks.open, open, "{error:?}");
+            let again = escalation.begin(&db, Isolation::Snapshot).unwrap();
+            assert_eq!(db.stats().unwrap().locks.open, 1);
+            drop(again);
         }
     }
 }
