@@ -127,14 +127,14 @@ pub enum Error {
 
     /// While this transaction was open, more was committed and merged into pages than is kept for checking
     /// whether others wrote what it wrote or read: three eighths of [`crate::Options::memory_budget`]. Retry,
-    /// and end transactions that write soon. Readers are never told so, nor is a transaction that it was told
-    /// of while it reads.
+    /// and end transactions that write soon. Told by the commit, or when a key is locked; reading goes on, and
+    /// a transaction that only reads, or has only operands to merge, is never too old.
     #[error(
-        "the transaction is too old: while it was open, more than {limit} bytes were committed and \
-            merged; retry the transaction"
+        "the transaction is too old: while it was open, more was committed and merged than is kept in \
+            {limit} bytes; retry the transaction"
     )]
     SnapshotTooOld {
-        /// Bytes of commits that are kept.
+        /// Bytes of memory for what is kept.
         limit: usize,
     },
 

@@ -87,8 +87,9 @@ impl Options {
 
     /// Bytes of memory for records: half of them for pages, three eighths for what was committed lately and
     /// is not yet in pages, an eighth for the writes of open transactions
-    /// ([`crate::Error::WriteMemory`]). At least 8 MiB. Vectors of indexes, what transactions read, and
-    /// versions that old snapshots keep come on top. Address space is reserved at once, memory is taken as it is
+    /// ([`crate::Error::WriteMemory`]). At least 8 MiB. Vectors of indexes, what transactions read,
+    /// versions that old snapshots keep, and up to three eighths for what was merged while transactions that write
+    /// are open ([`crate::Error::SnapshotTooOld`]) come on top. Address space is reserved at once, memory is taken as it is
     /// used. Default: 1 GiB.
     #[must_use]
     pub fn memory_budget(mut self, bytes: usize) -> Self {

@@ -26,8 +26,8 @@ pub struct Stats {
     pub version_bytes: usize,
     /// Generations of versions in memory.
     pub generations: usize,
-    /// Bytes of versions that are in pages by now and are kept in memory since read-write transactions are open
-    /// that began before: see [`crate::Error::SnapshotTooOld`].
+    /// Bytes of memory of versions that are in pages by now and are kept since read-write transactions are open
+    /// that began before, beside those that they see: see [`crate::Error::SnapshotTooOld`].
     pub trail_bytes: usize,
     /// Transactions that are open, this call's own not counted.
     pub transactions_open: usize,

@@ -2,34 +2,21 @@
 
 #![cfg(any(vellum_loom, vellum_shuttle))]
 
+#[path = "../../txn/tests/store/append.rs"]
+mod append;
 #[expect(dead_code, reason = "its other stores have no operators")]
 mod txn_store;
 
 use std::sync::Arc as StdArc;
 
+use append::Append;
 use txn_store::{Db, NoColumns, TABLE, store_of};
 use vellum_base::Timestamp;
 use vellum_loom_tests::Model;
 use vellum_sync::{Arc, thread};
-use vellum_txn::{
-    CommitError, Durability, MergeError, MergeOperator, NoLog, OperatorId, Operators, Snapshot,
-    Transaction,
-};
+use vellum_txn::{CommitError, Durability, NoLog, OperatorId, Operators, Snapshot, Transaction};
 
 type Txn = Transaction<NoColumns, Db>;
-
-/// Appends: the value shows which operands came, and in which order.
-struct Append;
-
-impl MergeOperator for Append {
-    fn fold(&self, existing: Option<&[u8]>, operand: &[u8]) -> Result<Vec<u8>, MergeError> {
-        self.combine(existing.unwrap_or_default(), operand)
-    }
-
-    fn combine(&self, first: &[u8], second: &[u8]) -> Result<Vec<u8>, MergeError> {
-        Ok([first, second].concat())
-    }
-}
 
 fn store() -> (Db, OperatorId) {
     let mut operators = Operators::default();

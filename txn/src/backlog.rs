@@ -15,7 +15,7 @@
 //!    and of those sealed meanwhile - grows in step with it: from what there was when the merge before ended up to
 //!    `capacity`, by the part of the merge that is done, and a little more. So committers who are faster are
 //!    slowed all the time, and none is stopped for as long as a merge takes. Each looks before it does anything
-//!    else; one load, where it need not wait.
+//!    else, at the generation that was active when it began; one load, where it need not wait.
 
 use std::time::Duration;
 

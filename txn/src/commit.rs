@@ -7,8 +7,8 @@
 //!    seals, reserves again, and enters again [4]. What was written ahead stays.
 //! 2. Inside, in order of (table, key): the key's newest version in every generation with later
 //!    commits than the snapshot, also in those that were merged meanwhile, is no later than the snapshot
-//!    [5] (and the base is never asked: it does not tell what came and went); then the pending version is installed (`generation`, rule 2). Key order gives progress: of
-//!    those who meet, one goes on.
+//!    [5]; the base is never asked, since it does not tell what came and went. Then the pending version is
+//!    installed (`generation`, rule 2). Key order gives progress: of those who meet, one goes on.
 //! 3. A conflict takes back what was installed, and leaves. Nobody waits for a pending version.
 //! 4. Rows of indexed vectors are appended inside, pending as the versions are [10].
 //! 5. The log's mutex stamps: one store commits all versions and rows, then the visible watermark

@@ -30,6 +30,8 @@ use crate::order::Order;
 use crate::range::Range;
 use crate::stamp::Stamp;
 
+/// What the first byte of a large arena takes.
+const HUGE_PAGE: usize = 2 << 20;
 const PLACE_BITS: u32 = 48;
 const PLACE_MASK: u64 = (1 << PLACE_BITS) - 1;
 
@@ -111,6 +113,16 @@ impl Generation {
     #[must_use]
     pub fn bytes_used(&self) -> usize {
         self.arena.used() + self.large.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of memory that it takes while it is kept, about.
+    pub(crate) fn memory(&self) -> usize {
+        let arena = match self.arena.capacity() >= HUGE_PAGE {
+            true => self.arena.used().max(HUGE_PAGE),
+            false => self.arena.used(),
+        };
+        let buckets = self.buckets.len() * size_of::<u64>();
+        arena + buckets + self.large.load(Ordering::Relaxed)
     }
 
     /// Rule 6. A count, which orders nothing.

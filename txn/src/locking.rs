@@ -41,11 +41,7 @@ impl<S: Schema, O: Owner<S>> Transaction<S, O> {
         let at = self.at();
         let newer = |one: &Generation| one.newest(key).filter(|newest| *newest > at);
         let view = self.latest_view();
-        let winner = match newer(view.active()) {
-            None => view.find_after(at, newer),
-            active => Ok(active),
-        };
-        match winner {
+        match view.find_since(at, newer) {
             Ok(None) => Ok(()),
             Ok(Some(winner)) => Err(refused(table, key.key, winner)),
             Err(forgotten) => Err(LockError::Refused(forgotten.into())),

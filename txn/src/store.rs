@@ -48,8 +48,8 @@ pub struct StoreOptions {
     pub bytes_per_bucket: usize,
     /// Seed of the hash; from the system's randomness by default.
     pub seed: u64,
-    /// Bytes of merged generations that are kept for open read-write transactions at most; default: no
-    /// limit.
+    /// Bytes of memory of merged generations that are kept for open read-write transactions at most, beside what
+    /// their own views have; default: no limit.
     pub trail_bytes: usize,
     /// How long a transaction waits for a lock at most; `None` for as long as need be. Default: 10 s.
     pub lock_timeout: Option<Duration>,

@@ -3,10 +3,10 @@
 //! # Rules
 //! 1. A merged generation is kept for as long as a read-write transaction is open that needs it: one whose
 //!    view's active generation it is, or an older one [5]. It is put here before it leaves the view.
-//! 2. Those that are kept take no more than the limit, together; after a merge, until it is trimmed, also what
-//!    that one brought. What is too much goes, the oldest first, and whoever needs it is told so
-//!    ([`CommitError::SnapshotTooOld`](crate::CommitError::SnapshotTooOld)): it is the one way in which a
-//!    transaction that waits for nobody may fail for having been open for long.
+//! 2. Those that are kept take no more memory than the limit, together, and be they nearly empty; after a merge,
+//!    until it is trimmed, also what that one brought. What is too much goes, the oldest first, and whoever needs
+//!    it is told so ([`CommitError::SnapshotTooOld`](crate::CommitError::SnapshotTooOld)).
+//! 3. What a transaction's own view has stays with that, as with a reader's, beside the limit.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -60,5 +60,5 @@ impl Trail {
 }
 
 fn bytes(generations: &VecDeque<Arc<Generation>>) -> usize {
-    generations.iter().map(|one| one.bytes_used()).sum()
+    generations.iter().map(|one| one.memory()).sum()
 }

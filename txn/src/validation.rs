@@ -4,7 +4,8 @@
 //! # Rules
 //! 1. A read is valid up to m if none of its keys, and no key within its ranges, has a version that
 //!    was committed after the snapshot and no later than m. That is looked up in the generations since
-//!    the view's active one (`view`, rule 5), and never in the base: it does not tell what came and went [5]. Of those, what ended no later than an earlier m is not looked at again.
+//!    the view's active one (`view`, rule 5), and never in the base: it does not tell what came and
+//!    went [5]. Of those, what ended no later than an earlier m is not looked at again.
 //! 2. m is the visible timestamp, noted before anything is looked up. So a version up to m was stamped
 //!    before, its key was listed before that, and both are found [12]. Pending versions are passed over:
 //!    their timestamps come after m.
@@ -99,11 +100,8 @@ impl Validation {
             looks: 0,
             looks_max,
         };
-        let mut ended = look.at(view.active()).err();
-        if ended.is_none() {
-            let found = view.find_after(self.checked, |one| look.at(one).err());
-            ended = found.unwrap_or_else(|forgotten| Some(Ended::Changed(forgotten.into())));
-        }
+        let ended = view.find_since(self.checked, |one| look.at(one).err());
+        let ended = ended.unwrap_or_else(|forgotten| Some(Ended::Changed(forgotten.into())));
         self.looks = look.looks;
         match ended {
             Some(Ended::Changed(error)) => Err(error),

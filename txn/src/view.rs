@@ -195,6 +195,18 @@ impl<S: Schema> View<S> {
         &self.sealed
     }
 
+    /// [`View::find_after`], of the active generation too.
+    pub(crate) fn find_since<T>(
+        &self,
+        after: Timestamp,
+        mut found: impl FnMut(&Generation) -> Option<T>,
+    ) -> Result<Option<T>, Forgotten> {
+        match found(&self.active) {
+            None => self.find_after(after, found),
+            active => Ok(active),
+        }
+    }
+
     /// The first thing that `found` finds in the generations with commits after `after`, the active
     /// one apart; for a transaction whose snapshot is no later than that (rule 6).
     ///

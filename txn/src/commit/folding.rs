@@ -45,11 +45,7 @@ impl<S: Schema> Commit<'_, S> {
         let room = |bytes| self.grant.cover(bytes, allowance);
         self.scratch.writes.fold_merges(room, |key, operand| {
             let newer = |one: &Generation| one.newest(key).filter(|newest| *newest > since);
-            let found = match newer(view.active()) {
-                None => view.find_after(since, newer),
-                active => Ok(active),
-            };
-            match found {
+            match view.find_since(since, newer) {
                 Ok(None) => return Ok(None),
                 Ok(Some(_)) => {}
                 Err(Forgotten) => {

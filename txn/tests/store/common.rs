@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use vellum_base::{TableId, Timestamp};
 use vellum_txn::{
-    BaseError, Column, CommitError, Durability, Lookup, NoLog, Range, Reader, Schema, Snapshot,
-    Store, StoreOptions, Stored, Transaction, Version, newest_of,
+    BaseError, Column, CommitError, CommitLog, Durability, Lookup, MergeOperator, NoLog, Operators,
+    Range, Reader, Schema, Snapshot, Store, StoreOptions, Stored, Transaction, Version, newest_of,
 };
 
 pub(crate) const TABLE: TableId = TableId(1);
@@ -48,6 +48,24 @@ pub(crate) fn store(generation_bytes: usize) -> Db {
     let log = Arc::new(NoLog::new(Timestamp::ZERO));
     let (columns, base) = (Columns::default(), Base::default());
     Arc::new(Store::new(log, columns, base, Timestamp::ZERO, options).unwrap())
+}
+
+/// With a merge operator, as `append`.
+pub(crate) fn store_merging(
+    log: Arc<dyn CommitLog>,
+    append: Arc<dyn MergeOperator>,
+    (generation_bytes, trail_bytes): (usize, usize),
+) -> Db {
+    let mut operators = Operators::default();
+    operators.add("append", append);
+    let options = StoreOptions {
+        generation_bytes,
+        trail_bytes,
+        ..StoreOptions::default()
+    };
+    let (columns, base) = (Columns::default(), Base::default());
+    let store = Store::new(log, columns, base, Timestamp::ZERO, options).unwrap();
+    Arc::new(store.with_operators(operators))
 }
 
 pub(crate) fn begin(db: &Db) -> Txn {

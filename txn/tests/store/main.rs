@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod append;
 mod common;
 mod hooked;
 mod locks;

@@ -4,15 +4,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::common::{Base, Columns, Db, TABLE, begin, commit, merge, read, snapshot};
+use crate::append::Append;
+use crate::common::{Columns, Db, TABLE, begin, commit, merge, read, snapshot, store_merging};
 use crate::hooked::{Hook, Hooked};
 use vellum_base::Timestamp;
 use vellum_sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use vellum_sync::thread::JoinHandle;
 use vellum_sync::{Mutex, thread};
-use vellum_txn::{
-    CommitLog, MergeError, MergeOperator, NoLog, OperatorId, Operators, Store, StoreOptions,
-};
+use vellum_txn::{CommitLog, MergeError, MergeOperator, NoLog, OperatorId};
 
 /// Appends. As often as it is told, another is quicker than the one that folds [`MINE`]; the next time
 /// another one tries.
@@ -38,11 +37,11 @@ impl MergeOperator for Contended {
                 _ => {}
             }
         }
-        self.combine(existing.unwrap_or_default(), operand)
+        Append.fold(existing, operand)
     }
 
     fn combine(&self, first: &[u8], second: &[u8]) -> Result<Vec<u8>, MergeError> {
-        Ok([first, second].concat())
+        Append.combine(first, second)
     }
 }
 
@@ -82,17 +81,9 @@ fn store_of(
     operator: Arc<dyn MergeOperator>,
     trail_bytes: usize,
 ) -> (Db, OperatorId) {
-    let mut operators = Operators::default();
-    operators.add("append", operator);
-    let append = operators.find("append").unwrap();
-    let (columns, base) = (Columns::default(), Base::default());
-    let options = StoreOptions {
-        generation_bytes: 1 << 20,
-        trail_bytes,
-        ..StoreOptions::default()
-    };
-    let db = Store::new(log, columns, base, Timestamp::ZERO, options).unwrap();
-    (Arc::new(db.with_operators(operators)), append)
+    let db = store_merging(log, operator, (1 << 20, trail_bytes));
+    let append = db.operators().find("append").unwrap();
+    (db, append)
 }
 
 /// `folds`: passages in vain before it is alone, and one more: it folds before it closes the gate.
@@ -168,11 +159,11 @@ impl MergeOperator for Vanishing {
                 self.let_vanish(db);
             }
         }
-        self.combine(existing.unwrap_or_default(), operand)
+        Append.fold(existing, operand)
     }
 
     fn combine(&self, first: &[u8], second: &[u8]) -> Result<Vec<u8>, MergeError> {
-        Ok([first, second].concat())
+        Append.combine(first, second)
     }
 }
 

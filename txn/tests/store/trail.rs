@@ -3,44 +3,20 @@
 use std::sync::Arc;
 
 use vellum_base::Timestamp;
-use vellum_txn::{
-    CommitError, Isolation, LockError, LockMode, MergeError, MergeOperator, NoLog, Operators,
-    Store, StoreOptions, Transaction,
-};
+use vellum_txn::{CommitError, Isolation, LockError, LockMode, NoLog, Transaction};
 
-use crate::common::{Base, Columns, Db, TABLE, Txn, begin, commit, merge, read, snapshot};
+use crate::append::Append;
+use crate::common::{Db, TABLE, Txn, begin, commit, merge, read, snapshot, store_merging};
 
 const VALUE: usize = 1000;
 
 fn store(trail_bytes: usize) -> Db {
-    let mut operators = Operators::default();
-    operators.add("append", Arc::new(Append));
-    let options = StoreOptions {
-        generation_bytes: 1 << 20,
-        trail_bytes,
-        ..StoreOptions::default()
-    };
-    let (log, base) = (NoLog::new(Timestamp::ZERO), Base::default());
-    let store = Store::new(
-        Arc::new(log),
-        Columns::default(),
-        base,
-        Timestamp::ZERO,
-        options,
-    );
-    Arc::new(store.unwrap().with_operators(operators))
+    store_of(1 << 20, trail_bytes)
 }
 
-struct Append;
-
-impl MergeOperator for Append {
-    fn fold(&self, existing: Option<&[u8]>, operand: &[u8]) -> Result<Vec<u8>, MergeError> {
-        self.combine(existing.unwrap_or_default(), operand)
-    }
-
-    fn combine(&self, first: &[u8], second: &[u8]) -> Result<Vec<u8>, MergeError> {
-        Ok([first, second].concat())
-    }
+fn store_of(generation_bytes: usize, trail_bytes: usize) -> Db {
+    let log = Arc::new(NoLog::new(Timestamp::ZERO));
+    store_merging(log, Arc::new(Append), (generation_bytes, trail_bytes))
 }
 
 /// A transaction that has written the key.
@@ -187,4 +163,21 @@ fn it_is_told_at_once_that_it_is_forgotten() {
     put_merged(&db, b"x");
     assert_eq!(db.stats().trail_bytes, 0);
     assert_eq!(commit(own), Err(CommitError::SnapshotTooOld));
+}
+
+/// Large generations take memory that they have nothing in.
+#[test]
+fn those_that_are_nearly_empty_count_as_what_they_take() {
+    const HUGE_PAGE: usize = 2 << 20;
+    let db = store_of(4 * HUGE_PAGE, 4 * HUGE_PAGE);
+    let old = writing(&db, b"k");
+    for _ in 0..3 {
+        put_merged(&db, b"x");
+        assert!(db.stats().trail_bytes > HUGE_PAGE);
+    }
+    for _ in 0..10 {
+        put_merged(&db, b"x");
+        assert!(db.stats().trail_bytes <= 4 * HUGE_PAGE);
+    }
+    assert_eq!(commit(old), Err(CommitError::SnapshotTooOld));
 }
