@@ -9,7 +9,8 @@ use std::time::Duration;
 use vellum::{Database, Durability, Error, Options, Table};
 use vellum_disk::{Disk, DiskTraits, File, Lock, LockMode, Mapped, MemoryDisk, OpenMode, ReadAt};
 use vellum_sync::atomic::{AtomicBool, Ordering};
-use vellum_sync::{Condvar, Mutex, thread};
+use vellum_sync::thread;
+use vellum_testkit::Door;
 
 /// A disk that is full for some, and not for others, or worse.
 #[derive(Default)]
@@ -29,44 +30,6 @@ struct FullFor {
     merges_read: AtomicBool,
     /// Whoever writes or syncs waits.
     writes: Door,
-}
-
-/// Lets nobody pass while it is closed.
-#[derive(Default)]
-struct Door {
-    state: Mutex<DoorState>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct DoorState {
-    is_closed: bool,
-    waiting: usize,
-}
-
-impl Door {
-    fn pass(&self) {
-        let mut state = self.state.lock();
-        state.waiting += 1;
-        self.changed.notify_all();
-        while state.is_closed {
-            self.changed.wait(&mut state);
-        }
-        state.waiting -= 1;
-    }
-
-    fn set(&self, is_closed: bool) {
-        self.state.lock().is_closed = is_closed;
-        self.changed.notify_all();
-    }
-
-    /// Returns when somebody stands before it.
-    fn wait_for_caller(&self) {
-        let mut state = self.state.lock();
-        while state.waiting == 0 {
-            self.changed.wait(&mut state);
-        }
-    }
 }
 
 fn check(full: bool) -> io::Result<()> {
@@ -205,14 +168,14 @@ fn who_reads_waits_for_nobody_while_the_disk_stands_still() {
     }
     db.sync().unwrap();
     let before = db.begin_read().unwrap();
-    full.writes.set(true);
+    full.writes.close();
     let (committer, table) = (db.clone(), items.clone());
     let waiting = thread::spawn(move || {
         let mut txn = committer.begin().unwrap();
         txn.insert(&table, "durable", "yes").unwrap();
         txn.commit().unwrap()
     });
-    full.writes.wait_for_caller();
+    full.writes.await_caller();
     while db.begin().unwrap().timestamp() == before.timestamp() {
         thread::yield_now();
     }
@@ -230,7 +193,7 @@ fn who_reads_waits_for_nobody_while_the_disk_stands_still() {
         txn.insert(&items, "buffered", "yes").unwrap();
         let _committed = txn.commit_with(Durability::Buffered).unwrap();
     }
-    full.writes.set(false);
+    full.writes.open();
     let at = waiting.join().unwrap();
     db.sync().unwrap();
     let read = db.begin_read().unwrap();

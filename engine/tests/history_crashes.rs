@@ -9,11 +9,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use histories::Tally;
-use histories::crashes::{AT_ONCE, Subject, go_on_across_crashes, several_at_once};
+use histories::crashes::{AT_ONCE, Place, Subject, go_on_across_crashes};
 use histories::cut::{decide, joined, told_after, values};
 use histories::session::{Books, Committing, Session, judge};
 use histories::trouble::Trouble;
-use vellum::{Database, Isolation, Options, Table};
+use vellum::{Database, Isolation, Table};
 use vellum_testkit::lists::{Recorded, Workload};
 use vellum_testkit::{Random, SimDisk};
 
@@ -24,15 +24,9 @@ enum Under {
 
 impl Subject for Books {
     type History = Recorded;
+    type Under = Under;
 
     const TABLE: &'static str = "lists";
-
-    fn options() -> Options {
-        Options::new()
-            .background(false)
-            .log_segment_bytes(64 << 10)
-            .memory_budget(8 << 20)
-    }
 
     fn begun(sim: &SimDisk) -> Self {
         Self::new(Workload::new(4, 16), Some(sim.clone()))
@@ -46,31 +40,31 @@ impl Subject for Books {
         }
     }
 
-    fn segment(
+    fn go_on(
         &self,
-        (db, table): (&Database, &Table),
-        count: u64,
-        trouble: Trouble,
+        place: &Place<'_>,
+        process: usize,
+        under: Option<Under>,
         random: &mut Random,
-    ) {
-        several_at_once(db, count, random, |process, under, random| match under {
+    ) -> Option<Under> {
+        match under {
             None => {
                 let isolation = match random.below(5) {
                     0 => None,
                     1 | 2 => Some(Isolation::Snapshot),
                     _ => Some(Isolation::Serializable),
                 };
-                let session = self.begin(db, process as u32, isolation, random);
+                let session = self.begin(place.db, process as u32, isolation, random);
                 Some(Under::Way(session))
             }
             Some(Under::Way(mut session)) => {
-                if session.step(table) {
+                if session.step(place.table) {
                     Some(Under::Way(session))
                 } else if random.one_in(10) {
                     session.roll_back_or_end();
                     None
                 } else {
-                    let durability = trouble.durability(random);
+                    let durability = place.trouble.durability(random);
                     session.commit(durability).map(Under::Commit)
                 }
             }
@@ -78,7 +72,7 @@ impl Subject for Books {
                 committing.wait();
                 None
             }
-        });
+        }
     }
 
     fn record_all(&self, db: &Database, table: &Table) {

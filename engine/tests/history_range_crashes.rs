@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use append::with_append;
 use histories::Tally;
-use histories::crashes::{Subject, go_on_across_crashes, several_at_once};
+use histories::crashes::{Place, Subject, go_on_across_crashes};
 use histories::cut_keys::{kept_after, signature, signed};
 use histories::keys::{Work, expect_retryable, judge, record_all};
 use histories::session::{ACKNOWLEDGED, ACKNOWLEDGED_DURABLY};
@@ -61,61 +61,42 @@ impl Books {
     }
 }
 
-/// Where the transactions of one segment are.
-struct Segment<'a> {
-    db: &'a Database,
-    table: &'a Table,
-    books: &'a Books,
-    trouble: Trouble,
-}
-
-impl Segment<'_> {
-    fn go_on(&self, process: usize, under: Option<Under>, random: &mut Random) -> Option<Under> {
-        match under {
-            None => self.begin(random),
-            Some(Under::Way(writing)) => self.step(writing, process, random),
-            Some(Under::Commit(committing)) => {
-                let Committing {
-                    recording,
-                    handle,
-                    mark,
-                } = committing;
-                handle.wait().unwrap();
-                self.books.sim.mark(4 * recording.began() + mark);
-                recording.ended();
-                None
-            }
-        }
-    }
-
-    fn begin(&self, random: &mut Random) -> Option<Under> {
+/// The steps of a transaction.
+impl Books {
+    fn begin_at(&self, place: &Place<'_>, random: &mut Random) -> Option<Under> {
         let isolation = match random.below(5) {
             0 => {
-                self.books.record_all(self.db, self.table);
+                self.record_all(place.db, place.table);
                 return None;
             }
             1 | 2 => Isolation::Snapshot,
             _ => Isolation::Serializable,
         };
-        let recording = self.books.begin();
+        let recording = self.begin();
         let id = recording.began();
-        let txn = self.db.begin_with(isolation).unwrap();
+        let txn = place.db.begin_with(isolation).unwrap();
         Some(Under::Way(Writing {
-            work: Work::new(recording, (self.db, &txn), (id, KEYS)),
+            work: Work::new(recording, (place.db, &txn), (id, KEYS)),
             txn: Box::new(txn),
             left: 1 + random.below(5),
         }))
     }
 
-    fn step(&self, mut writing: Writing, process: usize, random: &mut Random) -> Option<Under> {
+    fn step(
+        &self,
+        place: &Place<'_>,
+        mut writing: Writing,
+        process: usize,
+        random: &mut Random,
+    ) -> Option<Under> {
         let Writing { txn, work, left } = &mut writing;
         if *left > 0 {
             *left -= 1;
-            let step = work.step(txn, self.table, random, &None);
+            let step = work.step(txn, place.table, random, &None);
             if let Err(error) = step {
                 expect_retryable(&error);
                 drop(writing.txn);
-                self.books.ended(writing.work.recording);
+                self.ended(writing.work.recording);
                 return None;
             }
             return Some(Under::Way(writing));
@@ -125,15 +106,15 @@ impl Segment<'_> {
         } = writing;
         if random.one_in(10) {
             txn.rollback();
-            self.books.ended(work.recording);
+            self.ended(work.recording);
             return None;
         }
         if work.recording.wrote() {
-            work.sign(&mut txn, self.table, &signature(process))
+            work.sign(&mut txn, place.table, &signature(process))
                 .unwrap();
         }
         let (mut recording, _) = work.end();
-        let durability = self.trouble.durability(random);
+        let durability = place.trouble.durability(random);
         match txn.commit_with(durability) {
             Ok(handle) => {
                 let wrote = recording.wrote();
@@ -152,7 +133,7 @@ impl Segment<'_> {
             }
             Err(error) => {
                 expect_retryable(&error);
-                self.books.ended(recording);
+                self.ended(recording);
                 None
             }
         }
@@ -161,17 +142,13 @@ impl Segment<'_> {
 
 impl Subject for Books {
     type History = Vec<Transaction>;
+    type Under = Under;
 
     const TABLE: &'static str = "keys";
 
-    fn options() -> Options {
+    fn options(options: Options) -> Options {
         // All are in one thread: nobody may wait for another's lock.
-        let options = Options::new()
-            .background(false)
-            .lock_timeout(Duration::ZERO)
-            .log_segment_bytes(64 << 10)
-            .memory_budget(8 << 20);
-        with_append(options)
+        with_append(options.lock_timeout(Duration::ZERO))
     }
 
     fn begun(sim: &SimDisk) -> Self {
@@ -188,22 +165,28 @@ impl Subject for Books {
         }
     }
 
-    fn segment(
+    fn go_on(
         &self,
-        (db, table): (&Database, &Table),
-        count: u64,
-        trouble: Trouble,
+        place: &Place<'_>,
+        process: usize,
+        under: Option<Under>,
         random: &mut Random,
-    ) {
-        let segment = Segment {
-            db,
-            table,
-            books: self,
-            trouble,
-        };
-        several_at_once(db, count, random, |process, under, random| {
-            segment.go_on(process, under, random)
-        });
+    ) -> Option<Under> {
+        match under {
+            None => self.begin_at(place, random),
+            Some(Under::Way(writing)) => self.step(place, writing, process, random),
+            Some(Under::Commit(committing)) => {
+                let Committing {
+                    recording,
+                    handle,
+                    mark,
+                } = committing;
+                handle.wait().unwrap();
+                self.sim.mark(4 * recording.began() + mark);
+                recording.ended();
+                None
+            }
+        }
     }
 
     fn record_all(&self, db: &Database, table: &Table) {

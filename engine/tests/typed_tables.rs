@@ -7,13 +7,14 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::time::Duration;
 
 use common::Place;
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use vellum::{
-    Database, Error, InvalidArgument, Options, Plain, Postcard, Readable, Remedy, TableOptions,
-    TypedTable,
+    Database, Error, InvalidArgument, Isolation, Options, Plain, Postcard, Readable, Remedy,
+    TableOptions, TypedTable,
 };
 use zerocopy::byteorder::little_endian::U32;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -91,10 +92,12 @@ fn reads_are_the_same_from_both_kinds_of_transaction() {
     assert_eq!(all(&txn, &orders).len(), 4);
 }
 
-/// Each as the raw table's of the encoded key, at either level.
+/// Each as the raw table's of the encoded key.
 #[test]
 fn locks_marks_and_ranges_are_of_the_encoded_keys() {
-    let db = Database::in_memory().unwrap();
+    // Who would wait for a lock is told at once.
+    let options = Options::new().lock_timeout(Duration::ZERO);
+    let db = options.in_memory().unwrap();
     let orders = db.typed_table::<Key, Option<u64>>("orders").unwrap();
     let write = |name: &str, number| {
         let mut txn = db.begin().unwrap();
@@ -108,6 +111,13 @@ fn locks_marks_and_ranges_are_of_the_encoded_keys() {
     let locked = orders.get_for_update(&mut txn, ("a", -1)).unwrap().unwrap();
     assert_eq!(locked.get().unwrap(), Some(1));
     drop(locked);
+    let mut other = db.begin().unwrap();
+    let asked = orders.get_for_share(&mut other, ("a", -1)).map(drop);
+    assert!(
+        matches!(asked, Err(Error::LockTimeout { .. })),
+        "it is exclusive"
+    );
+    drop(other);
     let none = orders.get_for_share(&mut txn, ("none", 0));
     assert!(none.unwrap().is_none());
     assert!(matches!(write("a", -1), Err(Error::Locked { .. })));
@@ -118,10 +128,18 @@ fn locks_marks_and_ranges_are_of_the_encoded_keys() {
     drop((txn, other));
     write("a", -1).unwrap();
 
-    for (is_marked, number) in [(true, 0), (false, 1)] {
-        let mut txn = db.begin().unwrap();
-        orders.mark_read(&mut txn, ("a", number)).unwrap();
-        if !is_marked {
+    // Marked in snapshot isolation, read in a serializable one; and taken out again.
+    let levels = [Isolation::Snapshot, Isolation::Serializable];
+    for (isolation, is_checked, number) in levels
+        .into_iter()
+        .flat_map(|isolation| [(isolation, true, 0), (isolation, false, 1)])
+    {
+        let mut txn = db.begin_with(isolation).unwrap();
+        match isolation {
+            Isolation::Snapshot => orders.mark_read(&mut txn, ("a", number)).unwrap(),
+            Isolation::Serializable => drop(orders.get(&txn, ("a", number)).unwrap()),
+        }
+        if !is_checked {
             orders.unmark(&mut txn, ("a", number)).unwrap();
         }
         orders.insert(&mut txn, ("b", 0), None).unwrap();
@@ -129,9 +147,9 @@ fn locks_marks_and_ranges_are_of_the_encoded_keys() {
         let committed = txn.commit();
         assert_eq!(
             matches!(committed, Err(Error::ReadConflict { .. })),
-            is_marked
+            is_checked
         );
-        assert_eq!(committed.is_ok(), !is_marked);
+        assert_eq!(committed.is_ok(), !is_checked);
     }
 
     let mut txn = db.begin().unwrap();

@@ -41,7 +41,7 @@ fn write_locked(db: &Db, mut locks: Box<LockSet>, key: &[u8]) -> (Timestamp, Tim
 #[test]
 fn who_locks_first_does_not_lose() {
     let model = Model::new("txn_locks::who_locks_first_does_not_lose");
-    model.preemptions(2).executions(300_000).check(|| {
+    model.preemptions(3).executions(200_000).check(|| {
         let db = store();
         let (txn, locks) = (begin(&db), learnt(&db, b"k"));
         let optimist = thread::spawn(move || write(txn, b"k"));

@@ -200,9 +200,9 @@ fn a_commit_at_any_point_of_a_seal_is_not_missed() {
     model.preemptions(2).executions(150_000).check(|| {
         let db = store();
         let other = Db::clone(&db);
+        let txn = begun(&db, &[b"a"]).unwrap();
         let sealer = thread::spawn(move || other.seal(1, 0).unwrap());
-        let other = Db::clone(&db);
-        let writer = thread::spawn(move || commit(&other, &[b"a"]).unwrap());
+        let writer = thread::spawn(move || txn.commit(Durability::Buffered).unwrap());
         let reader = thread::spawn(move || {
             let snapshot = Snapshot::begin(db);
             assert_eq!(u64::from(has(&snapshot, b"a")), snapshot.at().0);

@@ -4,6 +4,7 @@
 //! | | |
 //! |---|---|
 //! | [`SimDisk`] | a disk in memory that records a trace, fails chosen calls, and fills up |
+//! | [`Door`] | for disks that keep chosen calls waiting |
 //! | [`Trace`], [`Cut`], [`State`] | every state that a crash may leave, at every point of the trace |
 //! | [`Model`] | what Vellum promises, as an ordered map with all its versions |
 //! | [`history`] | whether what many threads saw is snapshot isolation, or serializable |
@@ -13,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod crash;
+mod door;
 pub mod history;
 pub mod lists;
 mod model;
@@ -22,6 +24,7 @@ mod sim;
 mod ticks;
 
 pub use crash::{Budget, Crash, Cut, Cuts, Distinct, State, States, states_wanted};
+pub use door::Door;
 pub use model::{Conflict, Model, ModelTransaction, Record};
 pub use random::Random;
 pub use sim::{Call, CallKind, Fault, Lasting, SimDisk, SimOptions, Trace, Trouble};

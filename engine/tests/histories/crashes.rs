@@ -22,14 +22,34 @@ const SEGMENT: u64 = 60;
 /// Crashes in one history.
 const DEPTH: usize = 3;
 
+fn options<S: Subject>() -> Options {
+    let options = Options::new()
+        .background(false)
+        .log_segment_bytes(64 << 10)
+        .memory_budget(8 << 20);
+    S::options(options)
+}
+
+/// Where transactions between two crashes are.
+pub(crate) struct Place<'a> {
+    pub(crate) db: &'a Database,
+    pub(crate) table: &'a Table,
+    pub(crate) trouble: Trouble,
+}
+
 /// What is done and recorded, and how that is judged.
 pub(crate) trait Subject: Sized {
     type History: Clone + Default;
+    /// A transaction that has not ended.
+    type Under;
 
     /// The one table.
     const TABLE: &'static str;
 
-    fn options() -> Options;
+    /// More than is common to all.
+    fn options(options: Options) -> Options {
+        options
+    }
 
     /// With nothing recorded.
     fn begun(sim: &SimDisk) -> Self;
@@ -37,14 +57,14 @@ pub(crate) trait Subject: Sized {
     /// The same on what a crash has left.
     fn after_crash(&self, sim: &SimDisk) -> Self;
 
-    /// So many transactions.
-    fn segment(
+    /// Goes on with what is under way of a process, or begins; returns what is under way then.
+    fn go_on(
         &self,
-        place: (&Database, &Table),
-        count: u64,
-        trouble: Trouble,
+        place: &Place<'_>,
+        process: usize,
+        under: Option<Self::Under>,
         random: &mut Random,
-    );
+    ) -> Option<Self::Under>;
 
     /// Records what is there.
     fn record_all(&self, db: &Database, table: &Table);
@@ -71,24 +91,23 @@ pub(crate) trait Subject: Sized {
     fn judge(history: &Self::History) -> Result<usize, String>;
 }
 
-/// Goes on with one of a few transactions at a time, until `count` were begun and all have ended. `go_on` is given
-/// what is under way of a process, or nothing where one may begin, and returns what is under way then.
-pub(crate) fn several_at_once<U>(
-    db: &Database,
+/// Goes on with one of a few transactions at a time, until `count` were begun and all have ended.
+fn several_at_once<S: Subject>(
+    subject: &S,
+    place: &Place<'_>,
     mut count: u64,
     random: &mut Random,
-    mut go_on: impl FnMut(usize, Option<U>, &mut Random) -> Option<U>,
 ) {
-    let mut under: Vec<Option<U>> = (0..AT_ONCE).map(|_| None).collect();
+    let mut under: Vec<Option<S::Under>> = (0..AT_ONCE).map(|_| None).collect();
     while count > 0 || under.iter().any(Option::is_some) {
         let process = random.index(AT_ONCE);
         let way = under[process].take();
         if way.is_some() || count > 0 {
             count -= u64::from(way.is_none());
-            under[process] = go_on(process, way, random);
+            under[process] = subject.go_on(place, process, way, random);
         }
         if random.one_in(120) {
-            db.checkpoint().unwrap();
+            place.db.checkpoint().unwrap();
         }
     }
 }
@@ -120,10 +139,15 @@ impl Tree {
         } = branch;
         // Rule 2.
         let first = sim.trace().len();
-        let opened = S::options().open_on(sim.disk()).unwrap();
+        let opened = options::<S>().open_on(sim.disk()).unwrap();
         let table = opened.table(S::TABLE).unwrap();
         let count = 10 + self.random.below(SEGMENT);
-        subject.segment((&opened, &table), count, self.trouble, &mut self.random);
+        let place = Place {
+            db: &opened,
+            table: &table,
+            trouble: self.trouble,
+        };
+        several_at_once(subject, &place, count, &mut self.random);
         let recorded = subject.take();
         let events = sim.trace().len();
         subject.record_all(&opened, &table);
@@ -154,7 +178,7 @@ impl Tree {
         let states = cut.states(self.trouble.crash, Budget::per_cut(4));
         let states: Vec<_> = states.collect();
         let sim = states.get(self.random.index(states.len()))?.disk();
-        let db = S::options().open_on(sim.disk()).unwrap();
+        let db = options::<S>().open_on(sim.disk()).unwrap();
         let table = db.table(S::TABLE).unwrap();
         let marks = cut.marks().iter().copied().collect();
         let (subject, history) = (&branch.subject, (&branch.before, recorded));

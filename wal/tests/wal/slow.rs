@@ -4,52 +4,10 @@ use std::sync::Arc;
 
 use vellum_disk::{Disk, DiskTraits, File, Lock, LockMode, Mapped, MemoryDisk, OpenMode};
 use vellum_sync::thread::{spawn, yield_now};
-use vellum_sync::{Condvar, Mutex};
+use vellum_testkit::Door;
 use vellum_wal::{Config, Durability, Payload};
 
 use super::common::{Accept, append, open, payload, small};
-
-/// Lets calls through while it is open.
-#[derive(Default)]
-struct Door {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    closed: bool,
-    waiting: usize,
-}
-
-impl Door {
-    fn pass(&self) {
-        let mut state = self.state.lock();
-        state.waiting += 1;
-        self.changed.notify_all();
-        while state.closed {
-            self.changed.wait(&mut state);
-        }
-        state.waiting -= 1;
-    }
-
-    fn close(&self) {
-        self.state.lock().closed = true;
-    }
-
-    fn open(&self) {
-        self.state.lock().closed = false;
-        self.changed.notify_all();
-    }
-
-    /// Waits until somebody stands before it.
-    fn await_caller(&self) {
-        let mut state = self.state.lock();
-        while state.waiting == 0 {
-            self.changed.wait(&mut state);
-        }
-    }
-}
 
 /// What waits at the door: the writing of groups, and the creation of large files.
 struct SlowDisk {
