@@ -19,7 +19,7 @@ use std::ops::{Bound, RangeBounds};
 use vellum_base::TableId;
 use vellum_pages::tree::node::Body;
 use vellum_pages::tree::{End, TreeRange};
-use vellum_txn::{Found, RangeRead, TransactionRange};
+use vellum_txn::{Found, RangeRead, TransactionRange, Version};
 
 use crate::bytes::{Key, Value};
 use crate::error::{Error, Result};
@@ -34,13 +34,24 @@ use crate::record::StoredRecord;
 /// error the iteration ends.
 pub struct Range<'a> {
     upper: Upper<'a>,
-    lower: Option<(TreeRange<'a>, &'a Paged)>,
+    /// In a box, since ranges are moved about.
+    lower: Option<(Box<TreeRange<'a>>, &'a Paged)>,
     /// What own writes are of.
     reading: Option<(Reading<'a>, TableId)>,
     /// The value that is lent, where it does not stand in the leaf (rule 4).
     lent: Option<Value<'a>>,
     /// Rule 6.
     read: Option<Box<RangeRead<'a>>>,
+    left: Left,
+}
+
+/// What may still have records, as far as is known.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Left {
+    Both,
+    /// The pages alone; nor are reads tracked.
+    Lower,
+    Nothing,
 }
 
 /// What is in memory, with deletions (`None`).
@@ -58,7 +69,7 @@ enum Source<'a> {
 
 /// A record, or an own write.
 enum Above<'a> {
-    Version(StoredRecord<'a>),
+    Version(Version<'a>),
     Own(Found<'a>),
 }
 
@@ -80,10 +91,7 @@ impl<'a> Source<'a> {
                     End::Front => range.next(),
                     End::Back => range.next_back(),
                 }?;
-                Some((
-                    key,
-                    version.map(StoredRecord::of_version).map(Above::Version),
-                ))
+                Some((key, version.map(Above::Version)))
             }
             Self::Transaction(range) => {
                 let (key, found) = match end {
@@ -136,7 +144,11 @@ impl<'a> Range<'a> {
         range: vellum_txn::Range<'a>,
         lower: Option<(TreeRange<'a>, &'a Paged)>,
     ) -> Self {
-        Self::new(Source::Snapshot(range), lower)
+        let source = match range.is_over() {
+            true => Source::Empty,
+            false => Source::Snapshot(range),
+        };
+        Self::new(source, lower)
     }
 
     pub(crate) fn of_transaction(
@@ -157,16 +169,20 @@ impl<'a> Range<'a> {
     fn new(source: Source<'a>, lower: Option<(TreeRange<'a>, &'a Paged)>) -> Self {
         Self {
             upper: Upper::new(source),
-            lower,
+            lower: lower.map(|(range, paged)| (Box::new(range), paged)),
             reading: None,
             lent: None,
             read: None,
+            left: Left::Both,
         }
     }
 
     /// Rule 6.
     pub(crate) fn tracked(mut self, read: Option<RangeRead<'a>>) -> Self {
         self.read = read.map(Box::new);
+        if let (Source::Empty, None) = (&self.upper.source, &self.read) {
+            self.left = Left::Lower;
+        }
         self
     }
 
@@ -198,7 +214,6 @@ impl<'a> Range<'a> {
     ///
     /// # Errors
     /// If a page cannot be read, or is damaged. The range is empty then.
-    #[inline]
     pub fn next_lent(&mut self) -> Result<Option<(&[u8], &[u8])>> {
         self.lend(End::Front)
     }
@@ -207,53 +222,64 @@ impl<'a> Range<'a> {
     ///
     /// # Errors
     /// As [`Range::next_lent`].
-    #[inline]
     pub fn next_back_lent(&mut self) -> Result<Option<(&[u8], &[u8])>> {
         self.lend(End::Back)
     }
 
+    #[inline(always)]
     fn lend(&mut self, end: End) -> Result<Option<(&[u8], &[u8])>> {
-        self.lent = None;
+        if self.lent.is_some() {
+            self.lent = None;
+        }
         match self.find(end)? {
             None => Ok(None),
-            Some(At::Upper) => {
-                let Some((key, record)) = self.take_upper(end)? else {
-                    return Ok(None);
-                };
-                self.passed(end, key);
-                let value = self.lent.insert(record.into_value());
-                Ok(Some((key, value)))
-            }
             Some(At::Lower) => self.lend_lower(end),
+            Some(At::Upper) => self.lend_upper(end),
         }
     }
 
+    fn lend_upper(&mut self, end: End) -> Result<Option<(&[u8], &[u8])>> {
+        let Some((key, Some(above))) = self.upper.take(end) else {
+            return Ok(None);
+        };
+        self.passed(end, key);
+        match above {
+            Above::Version(version) => Ok(Some((key, version.value()))),
+            Above::Own(found) => {
+                let record = self.own_record(key, found)?;
+                Ok(Some((key, self.lent.insert(record.into_value()))))
+            }
+        }
+    }
+
+    #[inline(always)]
     fn lend_lower(&mut self, end: End) -> Result<Option<(&[u8], &[u8])>> {
         let Some((lower, paged)) = &mut self.lower else {
             return Ok(None);
         };
-        if let Some((_, record)) = lower.peek(end).map_err(Error::from_page)?
-            && let Body::Large(large) = record.body
-        {
-            match paged.large(&large, record.at) {
-                Ok(record) => self.lent = Some(record.into_value()),
-                Err(error) => {
-                    self.end();
-                    return Err(error);
-                }
+        let next = match lower.next(end) {
+            Ok(next) => next,
+            Err(error) => {
+                self.left = Left::Nothing;
+                return Err(Error::from_page(error));
             }
-        }
-        let Some((lower, _)) = &mut self.lower else {
+        };
+        let Some((key, record)) = next else {
             return Ok(None);
         };
-        let next = lower.next(end).map_err(Error::from_page)?;
-        if let (Some((key, _)), Some(read)) = (&next, &mut self.read) {
+        if let Some(read) = &mut self.read {
             pass(read, end, key);
         }
-        Ok(next.map(|(key, record)| match record.body {
-            Body::Inline { value, .. } => (key, value),
-            Body::Large(_) => (key, self.lent.as_deref().unwrap_or_default()),
-        }))
+        match record.body {
+            Body::Inline { value, .. } => Ok(Some((key, value))),
+            Body::Large(large) => match paged.large(&large, record.at) {
+                Ok(record) => Ok(Some((key, self.lent.insert(record.into_value())))),
+                Err(error) => {
+                    self.left = Left::Nothing;
+                    Err(error)
+                }
+            },
+        }
     }
 
     /// The next key at the front; its value is not looked at, wherever it stands.
@@ -276,7 +302,10 @@ impl<'a> Range<'a> {
         let Some((lower, _)) = &mut self.lower else {
             return Ok(None);
         };
-        let next = lower.next(End::Front).map_err(Error::from_page)?;
+        let next = lower.next(End::Front).map_err(|error| {
+            self.left = Left::Nothing;
+            Error::from_page(error)
+        })?;
         if let (Some((key, _)), Some(read)) = (&next, &mut self.read) {
             pass(read, End::Front, key);
         }
@@ -309,26 +338,33 @@ impl<'a> Range<'a> {
         }
     }
 
-    /// What was looked at above; rule 5.
+    /// What was looked at above.
     #[inline]
     fn take_upper(&mut self, end: End) -> Result<Option<(&'a [u8], StoredRecord<'a>)>> {
         let Some((key, Some(above))) = self.upper.take(end) else {
             return Ok(None);
         };
-        let record = match (above, self.reading) {
-            (Above::Version(record), _) => record,
-            (Above::Own(found), None) => StoredRecord::of_own(found),
-            (Above::Own(found), Some((reading, table))) => reading
-                .own_record(table, key, found)
-                .inspect_err(|_| self.end())?,
+        let record = match above {
+            Above::Version(version) => StoredRecord::of_version(version),
+            Above::Own(found) => self.own_record(key, found)?,
         };
         Ok(Some((key, record)))
+    }
+
+    /// Rule 5.
+    fn own_record(&mut self, key: &[u8], found: Found<'a>) -> Result<StoredRecord<'a>> {
+        match self.reading {
+            None => Ok(StoredRecord::of_own(found)),
+            Some((reading, table)) => reading
+                .own_record(table, key, found)
+                .inspect_err(|_| self.end()),
+        }
     }
 
     /// Rule 3.
     #[cold]
     fn end(&mut self) {
-        *self = Self::empty();
+        self.left = Left::Nothing;
     }
 
     #[inline]
@@ -336,19 +372,25 @@ impl<'a> Range<'a> {
         let Some((lower, paged)) = &mut self.lower else {
             return Ok(None);
         };
-        let Some(found) = lower.take(end).map_err(Error::from_page)? else {
+        let Some((key, found)) = lower.take(end).map_err(Error::from_page)? else {
             return Ok(None);
         };
-        let Some((key, _)) = lower.next(end).map_err(Error::from_page)? else {
-            return Ok(None);
-        };
-        Ok(Some((Key::copied(key), paged.record(found)?)))
+        let key = Key::copied(key);
+        Ok(Some((key, paged.record(found)?)))
     }
 
-    /// Where the next record at an end is; it was looked at there. What comes before it, deletions
-    /// and what they hide, is passed (rule 1).
-    #[inline]
+    /// Where the next record at an end is, or would be if there were one. What comes before it,
+    /// deletions and what they hide, is passed (rule 1).
+    #[inline(always)]
     fn find(&mut self, end: End) -> Result<Option<At>> {
+        match self.left {
+            Left::Lower => Ok(Some(At::Lower)),
+            Left::Both => self.find_in_both(end),
+            Left::Nothing => Ok(None),
+        }
+    }
+
+    fn find_in_both(&mut self, end: End) -> Result<Option<At>> {
         let found = self.try_find(end).inspect_err(|_| self.end())?;
         if let (None, Some(read)) = (&found, &mut self.read) {
             read.passed_all();
@@ -356,7 +398,6 @@ impl<'a> Range<'a> {
         Ok(found)
     }
 
-    #[inline]
     fn try_find(&mut self, end: End) -> Result<Option<At>> {
         loop {
             // The pages first: what the other side has asked for arrives meanwhile.
@@ -366,14 +407,16 @@ impl<'a> Range<'a> {
             };
             let (order, is_live) = match (self.upper.peek(end), lower, end) {
                 (None, None, _) => return Ok(None),
-                (None, Some(_), _) => return Ok(Some(At::Lower)),
+                (None, Some(_), _) => {
+                    // No end has anything above any more (`Upper::peek`).
+                    if self.read.is_none() {
+                        self.left = Left::Lower;
+                    }
+                    return Ok(Some(At::Lower));
+                }
                 (Some((_, is_live)), None, _) => (Ordering::Less, is_live),
-                (Some((upper, is_live)), Some((lower, _)), End::Front) => {
-                    (upper.cmp(lower), is_live)
-                }
-                (Some((upper, is_live)), Some((lower, _)), End::Back) => {
-                    (lower.cmp(upper), is_live)
-                }
+                (Some((upper, is_live)), Some(lower), End::Front) => (upper.cmp(lower), is_live),
+                (Some((upper, is_live)), Some(lower), End::Back) => (lower.cmp(upper), is_live),
             };
             match (order, &mut self.lower) {
                 (Ordering::Greater, _) => return Ok(Some(At::Lower)),

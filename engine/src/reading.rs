@@ -12,6 +12,7 @@ use std::ops::Bound;
 
 use vellum_base::{TableId, Timestamp};
 use vellum_pages::pool::Hint;
+use vellum_pages::tree::End;
 use vellum_txn::{Found, Lookup, OperatorId, Reader, Reads};
 
 use crate::argument::check_key;
@@ -183,12 +184,22 @@ impl<'t> Reading<'t> {
         table: &Table,
         keys: &[K],
     ) -> Result<Vec<Option<Value<'t>>>> {
-        let table = self.check(table)?;
+        let records = self.find_many(self.check(table)?, keys)?.into_iter();
+        let value = |record: Option<_>| record.map(StoredRecord::into_value);
+        Ok(records.map(value).collect())
+    }
+
+    /// The records of many keys in a table that was checked.
+    pub(crate) fn find_many<K: AsRef<[u8]>>(
+        self,
+        table: TableId,
+        keys: &[K],
+    ) -> Result<Vec<Option<StoredRecord<'t>>>> {
         let keys: Vec<&[u8]> = keys.iter().map(AsRef::as_ref).collect();
         keys.iter().try_for_each(|key| check_key(key))?;
         let found = self.reader.get_many(table, &keys).into_iter();
         let mut below = Vec::new();
-        let mut values = Vec::with_capacity(keys.len());
+        let mut records = Vec::with_capacity(keys.len());
         for (found, key) in found.zip(keys) {
             let record = match self.own.and_then(|own| own.own_write(table, key)) {
                 Some(own) => own
@@ -200,19 +211,19 @@ impl<'t> Reading<'t> {
                         reads.key(self.reader.seek(table, key));
                     }
                     if matches!(found, Lookup::Below) {
-                        below.push((values.len(), key));
+                        below.push((records.len(), key));
                     }
                     found.version().map(StoredRecord::of_version)
                 }
             };
-            values.push(record.map(StoredRecord::into_value));
+            records.push(record);
         }
         let keys: Vec<&[u8]> = below.iter().map(|(_, key)| *key).collect();
         let found = self.reader.base().get_many(table, &keys)?;
         for ((place, _), record) in below.iter().zip(found) {
-            values[*place] = record.map(StoredRecord::into_value);
+            records[*place] = record;
         }
-        Ok(values)
+        Ok(records)
     }
 
     pub(crate) fn range(self, table: &Table, bounds: &Bounds<'_>) -> Result<Range<'t>> {
@@ -226,15 +237,21 @@ impl<'t> Reading<'t> {
         }
         let (lower, upper) = (bounds.lower, bounds.upper);
         let base = self.reader.base();
-        let below = base.range(table, (lower, upper), Hint::Normal);
-        let below = below.map(|range| (range, base));
+        let mut below = base.range(table, (lower, upper), Hint::Normal);
         let read = self.reads.map(|reads| reads.range(table, lower, upper));
+        let sought = self.reader.seek_range(table, lower, upper);
+        if let Some(below) = below.as_mut().filter(|_| !sought.is_empty()) {
+            // Most ranges are read from the front.
+            below.seek(End::Front);
+        }
+        let above = sought.settle(lower, upper);
+        let below = below.map(|range| (range, base));
         let range = match self.own {
             Some(own) => {
-                let range = own.range(table, lower, upper);
+                let range = own.range_over(above, table, lower, upper);
                 Range::of_transaction(range, below, (self, table))
             }
-            None => Range::of_snapshot(self.reader.range(table, lower, upper), below),
+            None => Range::of_snapshot(above, below),
         };
         range.tracked(read)
     }

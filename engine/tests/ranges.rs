@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use common::{put, texts};
-use vellum::Database;
+use vellum::{Database, Error, Range};
+use vellum_testkit::{CallKind, Fault, Lasting, Random, SimDisk, Trouble};
 
 type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -302,4 +303,130 @@ fn ranges_that_stay_open_are_disturbed_by_nothing() {
         }
     }
     assert!(all.next().is_none() && own.next().is_none() && lent.next_lent().unwrap().is_none());
+}
+
+/// A step of a range: from which end, and whether what it gives is lent.
+fn step(
+    range: &mut Range<'_>,
+    back: bool,
+    lent: bool,
+) -> vellum::Result<Option<(Vec<u8>, Vec<u8>)>> {
+    let entry = match (back, lent) {
+        (false, true) => range.next_lent()?,
+        (true, true) => range.next_back_lent()?,
+        (false, false) => {
+            let entry = range.next().transpose()?;
+            return Ok(entry.map(|(key, value)| (key.to_vec(), value.to_vec())));
+        }
+        (true, false) => {
+            let entry = range.next_back().transpose()?;
+            return Ok(entry.map(|(key, value)| (key.to_vec(), value.to_vec())));
+        }
+    };
+    Ok(entry.map(|(key, value)| (key.to_vec(), value.to_vec())))
+}
+
+/// Records in pages, newer versions and deletions above some of them, own writes above those: of a
+/// part of the keys only, so that each of the three ends before the others somewhere.
+#[test]
+fn ranges_are_those_of_an_ordered_map_however_they_are_asked() {
+    for seed in 0..60 {
+        let mut random = Random::new(seed);
+        let db = Database::in_memory().unwrap();
+        let items = db.table("items").unwrap();
+        let mut model = Map::new();
+        let mut txn = db.begin().unwrap();
+        for layer in 0..3_u8 {
+            let (from, to) = (random.below(150), 50 + random.below(150));
+            for number in from..to {
+                if random.one_in(2) {
+                    continue;
+                }
+                let key = format!("key{number:03}").into_bytes();
+                if layer > 0 && random.one_in(3) {
+                    txn.remove(&items, &key).unwrap();
+                    model.remove(&key);
+                } else {
+                    let len = random.one_in(40).then_some(9_000);
+                    let value = vec![layer; len.unwrap_or(random.index(90))];
+                    txn.insert(&items, &key, &value).unwrap();
+                    model.insert(key, value);
+                }
+            }
+            // The last layer stays the transaction's own in every other run.
+            if layer < 2 || seed % 2 == 0 {
+                txn.commit().unwrap();
+                txn = db.begin().unwrap();
+            }
+            if layer == 0 {
+                db.checkpoint().unwrap();
+            }
+        }
+        for _ in 0..8 {
+            let bound = |random: &mut Random| format!("key{:03}", random.below(200)).into_bytes();
+            let (from, to) = (bound(&mut random), bound(&mut random));
+            let mut range = txn.range(&items, &from[..]..&to[..]).unwrap();
+            let expected = match from < to {
+                true => model.range(from..to),
+                false => model.range(Vec::new()..Vec::new()),
+            };
+            let mut expected = expected.map(|(key, value)| (key.clone(), value.clone()));
+            // Mostly from one end, so that what is above ends first there.
+            let often = random.one_in(2);
+            for _ in 0..expected.clone().count() + 3 {
+                let back = often ^ random.one_in(6);
+                let found = step(&mut range, back, random.one_in(2)).unwrap();
+                let expected = match back {
+                    true => expected.next_back(),
+                    false => expected.next(),
+                };
+                assert_eq!(found, expected, "seed {seed}");
+            }
+        }
+    }
+}
+
+#[test]
+fn after_an_error_a_range_is_empty() {
+    let disk = SimDisk::new(1);
+    let options = common::small().background(false);
+    let db = options.open_on(disk.disk()).unwrap();
+    let items = db.table("items").unwrap();
+    let mut txn = db.begin().unwrap();
+    for number in 0..2_000_u32 {
+        txn.insert(&items, number.to_be_bytes(), [7; 100]).unwrap();
+    }
+    txn.commit().unwrap();
+    db.checkpoint().unwrap();
+    drop((items, db));
+    for (back, lent) in [(false, false), (false, true), (true, false), (true, true)] {
+        let db = options.open_on(disk.disk()).unwrap();
+        let items = db.open_table("items").unwrap();
+        let read = db.begin_read().unwrap();
+        let mut range = read.iter(&items).unwrap();
+        assert!(step(&mut range, back, lent).unwrap().is_some());
+        disk.fail(Fault {
+            at: 0,
+            only: Some(CallKind::Read),
+            trouble: Trouble::Io,
+            lasting: Lasting::Once,
+        });
+        let mut passed = 1;
+        let error = loop {
+            match step(&mut range, back, lent) {
+                Ok(entry) => assert!(entry.is_some()),
+                Err(error) => break error,
+            }
+            passed += 1;
+        };
+        assert!(
+            matches!(error, Error::Io { .. }) && passed < 2_000,
+            "{error}"
+        );
+        // The disk is well again, but what was missed would be missing.
+        for back in [false, true] {
+            assert_eq!(step(&mut range, back, lent).unwrap(), None);
+        }
+        assert_eq!(read.iter(&items).unwrap().count(), 2_000);
+    }
 }

@@ -55,7 +55,7 @@ pub use log::{Appended, CommitLog, Durability, LogError, NoLog, Prepared, Sequen
 pub use merge::{MergeError, MergeOperator, OperatorId, Operators, Stored};
 pub use merging::Merging;
 pub use node::{Body, Entry, LargeRecord, VersionHead};
-pub use range::{Range, TransactionRange};
+pub use range::{Range, SoughtRange, TransactionRange};
 pub use read_set::READS_BYTES_MAX;
 pub use reads::{RangeRead, Reads};
 pub use registry::{Pin, Purpose, Registry, Widened};

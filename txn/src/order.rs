@@ -131,12 +131,16 @@ impl Order {
         }
     }
 
+    fn tops(&self) -> impl Iterator<Item = Option<ListedAt>> {
+        self.lists.iter().map(List::top)
+    }
+
     /// Keys that are listed and not yet in a run. A hint.
     pub(crate) fn backlog(&self, arena: &Arena) -> u64 {
         let depth = |at: Option<ListedAt>| at.map_or(0, |at| arena.listed(at).depth());
         let sorted = self.sorted.load();
-        let tops = self.lists.iter().map(List::top);
-        tops.zip(&sorted.covered)
+        self.tops()
+            .zip(&sorted.covered)
             .map(|(top, old)| depth(top).saturating_sub(depth(*old)))
             .sum()
     }
@@ -162,10 +166,10 @@ impl Order {
 
     fn sorted_merging(&self, arena: &Arena, longest: usize) -> vellum_sync::Arc<Sorted> {
         let old = self.sorted.load_full();
-        let tops: Vec<_> = self.lists.iter().map(List::top).collect();
-        if tops == old.covered {
+        if self.tops().eq(old.covered.iter().copied()) {
             return old;
         }
+        let tops: Vec<_> = self.tops().collect();
         let mut new = Vec::new();
         for (top, covered) in tops.iter().zip(&old.covered) {
             let mut next = *top;

@@ -9,6 +9,8 @@
 //!    touched only where heads are equal; else whole keys are compared.
 //! 4. In a read-write transaction, its own write to a key hides the snapshot's.
 //! 5. A deletion comes out too: it hides what the base has of its key.
+//! 6. What is read first of all sources is asked for together: the items where a bound lies, then
+//!    their entries, then the versions of those, each before the first one is looked at.
 
 use std::cmp::Ordering;
 use std::ops::Bound;
@@ -17,19 +19,25 @@ use std::sync::Arc;
 use vellum_base::{TableId, Timestamp};
 
 use crate::generation::Generation;
-use crate::run::{Item, Run};
+use crate::run::{Item, Run, Sought};
 use crate::snapshot::{Version, visible};
 use crate::transaction::Found;
 use crate::write_set::Writes;
 
-/// How far ahead of the cursor entries are prefetched.
+/// How far ahead of the cursor entries are prefetched, of all sources together.
 const AHEAD: usize = 4;
+
+/// Cache lines of an entry that are asked for, and of a version.
+const ENTRY_LINES: usize = 2;
+const VERSION_LINES: usize = 4;
 
 struct Source<'v> {
     generation: &'v Generation,
     run: Arc<Run>,
     start: usize,
     end: usize,
+    /// Its share of [`AHEAD`], for a long run is sooner asked than a short one; one at least.
+    ahead: usize,
 }
 
 impl<'v> Source<'v> {
@@ -51,41 +59,42 @@ impl<'v> Source<'v> {
         let ahead = match end {
             End::Front => {
                 self.start += 1;
-                self.start + AHEAD
+                self.start + self.ahead - 1
             }
             End::Back => {
                 self.end -= 1;
-                self.end.wrapping_sub(1 + AHEAD)
+                self.end.wrapping_sub(self.ahead)
             }
         };
         if (self.start..self.end).contains(&ahead) {
             self.prefetch(ahead);
         }
-        let ahead = match end {
-            End::Front => self.start + AHEAD / 2,
-            End::Back => self.end.wrapping_sub(1 + AHEAD / 2),
-        };
-        if (self.start..self.end).contains(&ahead) {
-            self.prefetch_version(ahead);
-        }
+        self.prefetch_version_of(end, self.ahead / 2);
         let (version, committed) = self.generation.version_at(entry, at)?;
         Some(Decision(visible(self.generation, version, committed)))
     }
 
     fn prefetch(&self, index: usize) {
         if let Some(entry) = self.run.item(index).entry() {
-            self.generation.arena().prefetch(entry, 3);
+            self.generation.arena().prefetch(entry, ENTRY_LINES);
         }
     }
 }
 
 impl Source<'_> {
-    /// The second stage, when the entry has come.
-    fn prefetch_version(&self, index: usize) {
+    /// The second stage, when the entry has come: the version of the `nth` item from an end, the first
+    /// being one.
+    fn prefetch_version_of(&self, end: End, nth: usize) {
+        let index = match end {
+            End::Front => (self.start + nth).checked_sub(1),
+            End::Back => self.end.checked_sub(nth),
+        };
         let arena = self.generation.arena();
-        let entry = self.run.item(index).entry();
+        let entry = index
+            .filter(|index| nth > 0 && (self.start..self.end).contains(index))
+            .and_then(|index| self.run.item(index).entry());
         if let Some(head) = entry.and_then(|entry| arena.entry(entry).head()) {
-            arena.prefetch(head, 3);
+            arena.prefetch(head, VERSION_LINES);
         }
     }
 }
@@ -116,9 +125,18 @@ pub struct Range<'v> {
     at: Timestamp,
     /// Whether the heads of all sources follow the same prefix (rule 3).
     alike: bool,
+    /// Whether any key was asked for.
+    begun: bool,
 }
 
-impl<'v> Range<'v> {
+/// A range that is being opened: its runs are known, and what is read next of them is on its way into
+/// the processor's cache (rule 6).
+pub struct SoughtRange<'v> {
+    sources: Vec<(Source<'v>, Sought)>,
+    at: Timestamp,
+}
+
+impl<'v> SoughtRange<'v> {
     pub(crate) fn new(
         generations: impl Iterator<Item = &'v Generation>,
         at: Timestamp,
@@ -130,26 +148,81 @@ impl<'v> Range<'v> {
         for generation in generations {
             let sorted = generation.order().sorted(generation.arena());
             for run in sorted.runs(table) {
-                let (start, end) = run.slice(generation.arena(), lower, upper);
-                if start < end {
-                    let run = Arc::clone(run);
-                    let source = Source {
-                        generation,
-                        run,
-                        start,
-                        end,
-                    };
-                    for index in start..end.min(start + AHEAD) {
-                        source.prefetch(index);
-                    }
-                    sources.push(source);
-                }
+                let source = Source {
+                    generation,
+                    run: Arc::clone(run),
+                    start: 0,
+                    end: 0,
+                    ahead: 1,
+                };
+                sources.push((source, run.seek(lower, upper)));
             }
         }
+        Self { sources, at }
+    }
+
+    /// Whether there is certainly no key.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sources.is_empty()
+    }
+
+    /// The range, whose bounds are those that it was sought by.
+    #[must_use]
+    pub fn settle(self, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Range<'v> {
+        let keys: usize = self
+            .sources
+            .iter()
+            .map(|(source, _)| source.run.len())
+            .sum();
+        let settle = |(mut source, sought): (Source<'v>, Sought)| {
+            let arena = source.generation.arena();
+            (source.start, source.end) = source.run.settle(arena, sought, lower, upper);
+            source.ahead = (AHEAD * source.run.len()).div_ceil(keys.max(1)).max(1);
+            for index in source.start..source.end.min(source.start + source.ahead) {
+                source.prefetch(index);
+            }
+            (source.start < source.end).then_some(source)
+        };
+        let sources: Vec<_> = self.sources.into_iter().filter_map(settle).collect();
         let mut prefixes = sources.iter().map(|source| source.run.prefix());
         let first = prefixes.next();
         let alike = prefixes.all(|prefix| Some(prefix) == first);
-        Self { sources, at, alike }
+        Range {
+            sources,
+            at: self.at,
+            alike,
+            begun: false,
+        }
+    }
+}
+
+impl<'v> Range<'v> {
+    pub(crate) fn new(
+        generations: impl Iterator<Item = &'v Generation>,
+        at: Timestamp,
+        table: TableId,
+        lower: Bound<&[u8]>,
+        upper: Bound<&[u8]>,
+    ) -> Self {
+        SoughtRange::new(generations, at, table, lower, upper).settle(lower, upper)
+    }
+
+    /// The last of what rule 6 says, for the end that is asked first.
+    #[cold]
+    fn begin(&mut self, end: End) {
+        self.begun = true;
+        for source in &self.sources {
+            for nth in 1..=(source.ahead / 2).max(1) {
+                source.prefetch_version_of(end, nth);
+            }
+        }
+    }
+
+    /// Whether no key is left.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.sources.iter().all(|source| source.start == source.end)
     }
 
     /// The source whose next item comes first from `end`, and its key.
@@ -176,6 +249,9 @@ impl<'v> Range<'v> {
     }
 
     fn step(&mut self, end: End) -> Option<(&'v [u8], Option<Version<'v>>)> {
+        if !self.begun {
+            self.begin(end);
+        }
         loop {
             let (first, key) = self.first(end)?;
             let mut decision = None;

@@ -8,8 +8,9 @@
 //!    alone, also where keys begin alike (`user000…`); equal heads are decided by the whole keys.
 //! 3. Heads of two runs compare only if their prefixes are the same. A merge takes what is common
 //!    to both prefixes, and makes the heads of that side anew whose prefix was longer.
-//! 4. The first half of every [`STRIDE`]th head stands in an array of its own that fits a near cache:
-//!    a search misses once, for a few lines of items at the same time, and not at each of its steps.
+//! 4. The first part of every [`STRIDE`]th head stands in an array of its own, and of every
+//!    [`STRIDE`]th of those once more, so that what a search goes through first fits a near cache: it
+//!    misses once, for a few lines of items at the same time, and not at each of its steps.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -17,8 +18,8 @@ use std::ops::Bound;
 
 use crate::arena::{Arena, EntryAt, prefetch};
 
-/// Items for each head of the array that is searched first.
-const STRIDE: usize = 32;
+/// Items for each head, and heads for each top, of the arrays that are searched first.
+const STRIDE: usize = 16;
 
 /// How far ahead of their use entries are prefetched.
 const AHEAD: usize = 8;
@@ -44,9 +45,13 @@ impl Head {
 /// One key of a run.
 #[derive(Clone, Copy)]
 pub(crate) struct Item {
-    head: Head,
+    /// The two parts of its [`Head`].
+    first: u64,
+    second: u32,
     entry_units: u32,
 }
+
+const _: () = assert!(size_of::<Item>() == 16, "four to a cache line");
 
 impl Item {
     fn new(arena: &Arena, at: EntryAt, skip: usize) -> Self {
@@ -54,14 +59,16 @@ impl Item {
             u32::try_from(at.units()).is_ok(),
             "arenas are at most 32 GiB"
         );
+        let Head(first, second) = Head::of(&arena.key(at)[skip..]);
         Self {
-            head: Head::of(&arena.key(at)[skip..]),
+            first,
+            second,
             entry_units: at.units() as u32,
         }
     }
 
     pub(crate) fn head(self) -> Head {
-        self.head
+        Head(self.first, self.second)
     }
 
     pub(crate) fn entry(self) -> Option<EntryAt> {
@@ -74,7 +81,7 @@ impl Item {
 
     /// The order of two items whose heads follow the same prefix.
     fn compare(self, other: Self, arena: &Arena) -> Ordering {
-        self.head.cmp(&other.head).then_with(|| {
+        self.head().cmp(&other.head()).then_with(|| {
             if self.entry_units == other.entry_units {
                 return Ordering::Equal;
             }
@@ -89,17 +96,17 @@ pub(crate) struct Run {
     items: Vec<Item>,
     /// Rule 4.
     heads: Box<[u64]>,
+    tops: Box<[u64]>,
 }
 
 impl Run {
     fn new(prefix: &[u8], items: Vec<Item>) -> Self {
+        let firsts = items.iter().map(|item| item.first);
+        let heads: Box<[u64]> = firsts.step_by(STRIDE).collect();
         Self {
             prefix: prefix.into(),
-            heads: items
-                .iter()
-                .step_by(STRIDE)
-                .map(|item| item.head.0)
-                .collect(),
+            tops: heads.iter().step_by(STRIDE).copied().collect(),
+            heads,
             items,
         }
     }
@@ -180,53 +187,106 @@ impl Run {
         lower: Bound<&[u8]>,
         upper: Bound<&[u8]>,
     ) -> (usize, usize) {
+        self.settle(arena, self.seek(lower, upper), lower, upper)
+    }
+
+    /// The first half of [`Run::slice`]: has the processor fetch what the second half reads, so that
+    /// the caller can do something else meanwhile (rule 4).
+    pub(crate) fn seek(&self, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Sought {
+        let block = |bound: Bound<&[u8]>| match bound {
+            Bound::Unbounded => Block { from: 0, to: 0 },
+            Bound::Included(key) | Bound::Excluded(key) => self.block(key),
+        };
+        Sought {
+            lower: block(lower),
+            upper: block(upper),
+        }
+    }
+
+    /// The second half of [`Run::slice`], of the same bounds.
+    pub(crate) fn settle(
+        &self,
+        arena: &Arena,
+        sought: Sought,
+        lower: Bound<&[u8]>,
+        upper: Bound<&[u8]>,
+    ) -> (usize, usize) {
         let start = match lower {
             Bound::Unbounded => 0,
-            Bound::Included(key) => self.below(arena, key, Ordering::Less),
-            Bound::Excluded(key) => self.below(arena, key, Ordering::Equal),
+            Bound::Included(key) => self.below(arena, sought.lower, key, Ordering::Less),
+            Bound::Excluded(key) => self.below(arena, sought.lower, key, Ordering::Equal),
         };
         let end = match upper {
             Bound::Unbounded => self.items.len(),
-            Bound::Included(key) => self.below(arena, key, Ordering::Equal),
-            Bound::Excluded(key) => self.below(arena, key, Ordering::Less),
+            Bound::Included(key) => self.below(arena, sought.upper, key, Ordering::Equal),
+            Bound::Excluded(key) => self.below(arena, sought.upper, key, Ordering::Less),
         };
         (start, end.max(start))
     }
 
-    /// How many items are less than the key, or up to `most` of it.
-    fn below(&self, arena: &Arena, key: &[u8], most: Ordering) -> usize {
+    /// Among which items the key is, or would be.
+    fn block(&self, key: &[u8]) -> Block {
         let Some(rest) = key.strip_prefix(&*self.prefix) else {
             // All keys are on the same side of one that does not begin as they do.
-            return if *self.prefix < *key {
-                self.items.len()
-            } else {
-                0
+            let at = match *self.prefix < *key {
+                true => self.items.len(),
+                false => 0,
             };
+            return Block { from: at, to: at };
         };
         let head = Head::of(rest);
-        // All items up to and with `first - 1` have lesser heads, all from `end` on greater ones.
-        let before = self.heads.partition_point(|other| *other < head.0);
-        let first = before.checked_sub(1).map_or(0, |block| block * STRIDE + 1);
+        // All items up to and with `from - 1` have lesser heads, all from `to` on greater ones.
+        let before = self.heads_below(head.0);
+        let from = before.checked_sub(1).map_or(0, |block| block * STRIDE + 1);
         let equal = match &self.heads[before..] {
             [next, ..] if *next == head.0 => {
                 self.heads[before..].partition_point(|other| *other == head.0)
             }
             _ => 0,
         };
-        let end = self.items.len().min((before + equal) * STRIDE);
-        let first = first.min(end);
-        for line in self.items[first..end]
+        let to = self.items.len().min((before + equal) * STRIDE);
+        let from = from.min(to);
+        for line in self.items[from..to]
             .chunks(64 / size_of::<Item>())
             .take(STRIDE)
         {
             prefetch(line.as_ptr());
         }
-        let among = self.items[first..end].partition_point(|item| {
-            let order = item.head.cmp(&head);
+        Block { from, to }
+    }
+
+    /// How many heads are less.
+    fn heads_below(&self, head: u64) -> usize {
+        let to = self.tops.partition_point(|other| *other < head) * STRIDE;
+        let from = to.saturating_sub(STRIDE);
+        let heads = &self.heads[from..to.min(self.heads.len())];
+        from + heads.partition_point(|other| *other < head)
+    }
+
+    /// How many items are less than the key, or up to `most` of it.
+    fn below(&self, arena: &Arena, block: Block, key: &[u8], most: Ordering) -> usize {
+        // An empty block is one whatever the key has after the prefix.
+        let head = Head::of(key.get(self.prefix.len()..).unwrap_or_default());
+        let among = self.items[block.from..block.to].partition_point(|item| {
+            let order = item.head().cmp(&head);
             order.then_with(|| item.key(arena).cmp(key)) <= most
         });
-        first + among
+        block.from + among
     }
+}
+
+/// Items among which a key is: those before are less, and those behind greater.
+#[derive(Clone, Copy)]
+struct Block {
+    from: usize,
+    to: usize,
+}
+
+/// Where the bounds of a range are in a run, roughly.
+#[derive(Clone, Copy)]
+pub(crate) struct Sought {
+    lower: Block,
+    upper: Block,
 }
 
 /// What both begin with.

@@ -16,7 +16,7 @@ use vellum_sync::atomic::Ordering;
 
 use crate::arena::VersionAt;
 use crate::generation::{Generation, HashedKey};
-use crate::range::Range;
+use crate::range::{Range, SoughtRange};
 use crate::registry::{Pin, Purpose};
 use crate::rows::Column;
 use crate::schema::Schema;
@@ -182,7 +182,19 @@ impl<'v, S: Schema> Reader<'v, S> {
     /// order, from both ends.
     #[must_use]
     pub fn range(&self, table: TableId, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Range<'v> {
-        Range::new(self.view.generations(), self.at, table, lower, upper)
+        self.seek_range(table, lower, upper).settle(lower, upper)
+    }
+
+    /// The first half of [`Reader::range`]: has the processor fetch what the second half reads first,
+    /// so that the caller can do something else meanwhile.
+    #[must_use]
+    pub fn seek_range(
+        &self,
+        table: TableId,
+        lower: Bound<&[u8]>,
+        upper: Bound<&[u8]>,
+    ) -> SoughtRange<'v> {
+        SoughtRange::new(self.view.generations(), self.at, table, lower, upper)
     }
 
     /// When the row of `column` was committed, if that is in this snapshot. The row belongs to the

@@ -13,7 +13,7 @@ use crate::locks::LockSet;
 use crate::log::Durability;
 use crate::merge::OperatorId;
 use crate::node::Body;
-use crate::range::TransactionRange;
+use crate::range::{Range, TransactionRange};
 use crate::reads::Reads;
 use crate::registry::{Pin, Purpose, Widened};
 use crate::schema::Schema;
@@ -239,7 +239,23 @@ impl<S: Schema, O: Owner<S>> Transaction<S, O> {
         lower: Bound<&[u8]>,
         upper: Bound<&[u8]>,
     ) -> TransactionRange<'_> {
-        let snapshot = self.reader().range(table, lower, upper);
+        self.range_over(
+            self.reader().range(table, lower, upper),
+            table,
+            lower,
+            upper,
+        )
+    }
+
+    /// [`Transaction::range`] where the snapshot's range, of the same table and bounds, is there.
+    #[must_use]
+    pub fn range_over<'t>(
+        &'t self,
+        snapshot: Range<'t>,
+        table: TableId,
+        lower: Bound<&[u8]>,
+        upper: Bound<&[u8]>,
+    ) -> TransactionRange<'t> {
         TransactionRange::new(snapshot, self.scratch.writes.range(table, lower, upper))
     }
 

@@ -201,8 +201,7 @@ impl Cursor<'_> {
     fn look(&mut self) -> Result<bool> {
         let peeked = self.range.peek(End::Front).map_err(Error::from_page)?;
         self.key.clear();
-        self.key
-            .extend_from_slice(peeked.map_or(&[], |(key, _)| key));
+        self.key.extend_from_slice(peeked.unwrap_or_default());
         Ok(!self.key.is_empty())
     }
 

@@ -123,7 +123,7 @@ fn pin<'t>(seen: Seen<'_, 't>, record: Record<'_>) -> Found<'t> {
 impl Tree {
     /// A record as it stands in a page, with its commit ([`super::Born`]).
     #[inline]
-    fn told<'p>(&self, record: Record<'p>) -> Record<'p> {
+    pub(super) fn told<'p>(&self, record: Record<'p>) -> Record<'p> {
         let at = self.born.tell(record.at);
         Record { at, ..record }
     }

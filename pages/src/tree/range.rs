@@ -2,8 +2,8 @@
 //!
 //! # Rules
 //! 1. An end stands between two records. [`peek`](TreeRange::peek) shows the one that it would pass
-//!    next, and leaves it there; [`next`](TreeRange::next) passes it. What is shown is lent: it
-//!    stays until the range is asked again, or longer if it is [taken](TreeRange::take).
+//!    next by its key, and leaves it there; [`next`](TreeRange::next) passes it. What is shown is
+//!    lent: it stays until the range is asked again, or longer if it is [taken](TreeRange::take).
 //! 2. Each record within the bounds is passed once, by one of the ends. They meet in a leaf: when
 //!    one comes to the leaf where the other is, what is left there is all that is left, and both
 //!    count it down together.
@@ -15,23 +15,23 @@
 //! 5. An error changes nothing: who asks again tries again.
 //! 6. The prefix of a leaf's keys is written once into the key that is shown, and the rest for each.
 
+mod leaf;
+
 use std::fmt;
 use std::ops::Bound;
 
-use vellum_base::Timestamp;
+use smallvec::SmallVec;
 
 use super::get::Place;
-use super::node::{Damage, InnerView, LeafView, Record, Walk, WalkedKey};
+use super::node::{InnerView, LeafView, Record, WalkedKey};
 use super::{Found, LEAF_LINES, LEVELS_MAX, Missing, Root, Stop, Tree, node};
 use crate::error::PageError;
 use crate::page::PageRef;
 use crate::pool::{Guard, Held, Hint, Pins};
+use leaf::{Cut, Leaf, Left, RECORDS_AHEAD, prefetch_records};
 
 /// Leaves that are asked for ahead of an end that goes from one to the next.
-const LEAVES_AHEAD: usize = 3;
-
-/// How far ahead a record's cache line is asked for.
-const RECORDS_AHEAD: usize = 8;
+const LEAVES_AHEAD: u8 = 3;
 
 /// An end of a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,53 +47,49 @@ pub struct TreeRange<'t> {
     tree: &'t Tree,
     top: Option<(PageRef, u8)>,
     hint: Hint,
-    lower: Bound<Vec<u8>>,
-    upper: Bound<Vec<u8>>,
+    lower: Bound<Key>,
+    upper: Bound<Key>,
     front: Side<'t>,
-    back: Side<'t>,
+    /// Made when it is asked for: most ranges are read from the front alone.
+    back: Option<Box<Side<'t>>>,
     /// Both ends are in one leaf (rule 2).
     met: bool,
     /// Nothing is left.
     done: bool,
 }
 
+/// The key of a bound; most need no memory of their own.
+type Key = SmallVec<[u8; 32]>;
+
 /// Where an end is.
 #[derive(Default)]
 struct Side<'t> {
     /// The inner pages above its leaf, from the root.
-    way: Vec<Step>,
+    way: SmallVec<[Step; 4]>,
+    /// How many times it went from one leaf to the next, up to [`LEAVES_AHEAD`].
+    turns: u8,
     /// The way leads to another leaf than that where it still is.
     turned: bool,
     /// Where it is; `None` until it is asked for the first time.
     leaf: Option<Leaf<'t>>,
-    /// The next record, if it was looked at, and its key.
-    shown: Option<Shown>,
+    left: Left,
+    /// The next record was looked at: `key` is its key.
+    shown: bool,
     key: WalkedKey,
-}
-
-#[derive(Clone, Copy)]
-struct Shown {
-    at: Timestamp,
-    place: Place,
 }
 
 /// An inner page, and the child that the way goes on in.
 struct Step {
     at: PageRef,
     level: u8,
-    index: usize,
-    len: usize,
+    index: u16,
+    len: u16,
 }
 
-struct Leaf<'t> {
-    page: Pins<'t>,
-    at: PageRef,
-    walk: Walk,
-    /// What is left here for this end: records from `from` up to `to`.
-    from: usize,
-    to: usize,
-    /// Nothing that is left lies beyond.
-    last: bool,
+/// The leaf that a way leads to, with its parent and its place there.
+struct Way<'g> {
+    leaf: PageRef,
+    parent: Option<(InnerView<'g>, usize)>,
 }
 
 impl Tree {
@@ -110,10 +106,10 @@ impl Tree {
             tree: self,
             top: root.top,
             hint,
-            lower: lower.map(<[u8]>::to_vec),
-            upper: upper.map(<[u8]>::to_vec),
+            lower: lower.map(Key::from_slice),
+            upper: upper.map(Key::from_slice),
             front: Side::default(),
-            back: Side::default(),
+            back: None,
             met: false,
             done: root.top.is_none(),
         }
@@ -121,33 +117,47 @@ impl Tree {
 }
 
 impl<'t> TreeRange<'t> {
-    /// The next record at an end, with its key. It stays there.
+    /// The key of the next record at an end. The record stays there.
     ///
     /// # Errors
     /// If a page cannot be read, or is damaged.
-    #[inline]
-    pub fn peek(&mut self, end: End) -> Result<Option<(&[u8], Record<'_>)>, PageError> {
-        let shown = self.show(end)?;
-        let (side, _) = self.sides(end);
-        Ok(shown.zip(side.leaf.as_ref()).map(|(shown, leaf)| {
-            let (at, body) = (shown.at, shown.place.body(&leaf.page));
-            (side.key.bytes(), Record { at, body })
-        }))
+    #[inline(always)]
+    pub fn peek(&mut self, end: End) -> Result<Option<&[u8]>, PageError> {
+        if !self.sides(end).0.shown {
+            let Some(index) = self.ready(end)? else {
+                return Ok(None);
+            };
+            let tree = self.tree;
+            let (side, _) = self.sides(end);
+            if let Some(leaf) = &side.leaf {
+                leaf.read(tree, end, index, &mut side.key)?;
+                side.shown = true;
+            }
+        }
+        Ok(Some(self.sides(end).0.key.bytes()))
     }
 
     /// The next record at an end, with its key. It is passed.
     ///
     /// # Errors
     /// If a page cannot be read, or is damaged.
-    #[inline]
+    #[inline(always)]
     pub fn next(&mut self, end: End) -> Result<Option<(&[u8], Record<'_>)>, PageError> {
-        let shown = self.show(end)?;
-        self.pass(end);
-        let (side, _) = self.sides(end);
-        Ok(shown.zip(side.leaf.as_ref()).map(|(shown, leaf)| {
-            let (at, body) = (shown.at, shown.place.body(&leaf.page));
-            (side.key.bytes(), Record { at, body })
-        }))
+        let Some(index) = self.ready(end)? else {
+            return Ok(None);
+        };
+        let (tree, met) = (self.tree, self.met);
+        let (side, other) = self.sides(end);
+        let Some(leaf) = &side.leaf else {
+            return Ok(None);
+        };
+        let record = leaf.read(tree, end, index, &mut side.key)?;
+        side.left.pass(end);
+        side.shown = false;
+        if met && let Some(other) = other {
+            other.follow(end);
+        }
+        Ok(Some((side.key.bytes(), record)))
     }
 
     /// Passes the record that was peeked at; where none was, nothing happens.
@@ -155,75 +165,50 @@ impl<'t> TreeRange<'t> {
     pub fn pass(&mut self, end: End) {
         let met = self.met;
         let (side, other) = self.sides(end);
-        if side.shown.take().is_some() {
-            side.pass(end);
-            if met {
-                other.pass(end);
+        if side.shown {
+            side.left.pass(end);
+            side.shown = false;
+            if met && let Some(other) = other {
+                other.follow(end);
             }
         }
     }
 
-    /// The next record at an end with its page, for as long as the caller keeps it. It is not
-    /// passed.
+    /// The next record at an end with its key, and with its page for as long as the caller keeps
+    /// that. It is passed.
     ///
     /// # Errors
     /// If a page cannot be read, or is damaged.
     #[inline]
-    pub fn take(&mut self, end: End) -> Result<Option<Found<'t>>, PageError> {
-        let shown = self.show(end)?;
-        let (side, _) = self.sides(end);
-        let found = shown.zip(side.leaf.as_mut());
-        Ok(found.map(|(shown, leaf)| Found::new(leaf.page.pin(), shown.at, shown.place)))
-    }
-
-    /// Looks at the next record at an end.
-    #[inline]
-    fn show(&mut self, end: End) -> Result<Option<Shown>, PageError> {
-        let (side, _) = self.sides(end);
-        if side.shown.is_some() {
-            return Ok(side.shown);
-        }
+    pub fn take(&mut self, end: End) -> Result<Option<(&[u8], Found<'t>)>, PageError> {
         let Some(index) = self.ready(end)? else {
             return Ok(None);
         };
         let tree = self.tree;
         let (side, _) = self.sides(end);
-        let Some(leaf) = &side.leaf else {
+        let Some(leaf) = &mut side.leaf else {
             return Ok(None);
         };
-        let ahead = match end {
-            End::Front => index + RECORDS_AHEAD,
-            End::Back => index.saturating_sub(RECORDS_AHEAD),
-        };
-        leaf.walk.prefetch(&leaf.page, ahead);
-        let walked = leaf.walk.read(&leaf.page, index);
-        let walked = walked.map_err(|damage| tree.damage(leaf.at, damage))?;
-        side.key.put(&walked);
-        side.shown = Some(Shown {
-            at: tree.born.tell(walked.record.at),
-            place: Place::of(&leaf.page, &walked.record.body),
-        });
-        Ok(side.shown)
+        let record = leaf.record(tree, index)?;
+        let (at, place) = (record.at, Place::of(&leaf.page, &record.body));
+        let found = Found::new(leaf.page.pin(), at, place);
+        Ok(self.next(end)?.map(|(key, _)| (key, found)))
     }
 
-    /// The end's side, and the other one.
-    #[inline]
-    fn sides(&mut self, end: End) -> (&mut Side<'t>, &mut Side<'t>) {
+    /// The end's side, and the other one if it was ever asked.
+    #[inline(always)]
+    fn sides(&mut self, end: End) -> (&mut Side<'t>, Option<&mut Side<'t>>) {
         match end {
-            End::Front => (&mut self.front, &mut self.back),
-            End::Back => (&mut self.back, &mut self.front),
+            End::Front => (&mut self.front, self.back.as_deref_mut()),
+            End::Back => (self.back.get_or_insert_default(), Some(&mut self.front)),
         }
     }
 
     /// Where the next record stands in the leaf where the end is; the end goes to another leaf if
     /// it must. `None`: there is none.
-    #[inline]
+    #[inline(always)]
     fn ready(&mut self, end: End) -> Result<Option<usize>, PageError> {
-        let side = match end {
-            End::Front => &self.front,
-            End::Back => &self.back,
-        };
-        match side.next(end) {
+        match self.sides(end).0.left.next(end) {
             Some(index) => Ok(Some(index)),
             None => self.go_on(end),
         }
@@ -234,7 +219,7 @@ impl<'t> TreeRange<'t> {
     fn go_on(&mut self, end: End) -> Result<Option<usize>, PageError> {
         while !self.done {
             let (side, _) = self.sides(end);
-            if let Some(index) = side.next(end) {
+            if let Some(index) = side.left.next(end) {
                 return Ok(Some(index));
             }
             let is_last = side.leaf.as_ref().is_some_and(|leaf| leaf.last);
@@ -261,147 +246,172 @@ impl<'t> TreeRange<'t> {
         }
     }
 
+    /// Has the processor fetch the beginning of the leaf where an end begins, so that the caller can
+    /// do something else meanwhile. No effect but on speed.
+    pub fn seek(&mut self, end: End) {
+        let guard = self.tree.pool.guard();
+        if !self.begun(end)
+            && let Ok(Some(way)) = self.go_down(&guard, end)
+        {
+            guard.prefetch(way.leaf);
+        }
+    }
+
     /// Goes down from the end of the way, or from the root, as far as pages are in memory.
     fn try_descend(&mut self, guard: &Guard<'t>, end: End) -> Result<(), Stop> {
         let tree = self.tree;
-        let (side, bound) = match end {
-            End::Front => (&mut self.front, &self.lower),
-            End::Back => (&mut self.back, &self.upper),
+        let Some(Way { leaf: at, parent }) = self.go_down(guard, end)? else {
+            return Ok(());
+        };
+        let seen = guard.see(at, self.hint).ok_or(Missing { at, level: 0 })?;
+        node::prefetch(seen.page(), LEAF_LINES);
+        let view = tree.leaf(seen.page(), at)?;
+        self.enter(end, at, seen.pin(), &view);
+        if let Some((inner, index)) = parent {
+            let ahead = self.leaves_ahead(end);
+            prefetch_leaves(guard, &inner, index, end, ahead);
+        }
+        Ok(())
+    }
+
+    /// The part of [`TreeRange::try_descend`] that leads to a leaf; `None`: the tree has none.
+    fn go_down<'g>(&mut self, guard: &'g Guard<'t>, end: End) -> Result<Option<Way<'g>>, Stop> {
+        let (tree, top) = (self.tree, self.top);
+        let bound = match end {
+            End::Front => self.lower.as_ref().map(Key::as_slice),
+            End::Back => self.upper.as_ref().map(Key::as_slice),
+        };
+        let side = match end {
+            End::Front => &mut self.front,
+            End::Back => self.back.get_or_insert_default(),
         };
         let begun = side.leaf.is_some();
-        let (mut at, mut level) = match (side.way.last(), self.top) {
+        let mut parent = None;
+        let (mut at, mut level) = match (side.way.last(), top) {
             (Some(step), _) => {
                 let (at, level) = (step.at, step.level);
                 let page = guard.peek(at).ok_or(Missing { at, level })?;
                 let inner = tree.inner(page, at, level)?;
-                let child = go_down(guard, &inner, step.index, end, begun);
+                let index = step.index.into();
+                parent = Some((inner, index));
+                let child = inner.child(index);
                 (child.map_err(|damage| tree.damage(at, damage))?, level - 1)
             }
             (None, Some((at, level))) if level <= LEVELS_MAX => (at, level),
             (None, Some((at, _))) => {
                 return Err(tree.damage(at, "more levels than a tree has").into());
             }
-            (None, None) => return Ok(()),
+            (None, None) => return Ok(None),
         };
-        side.way.reserve_exact(level.into());
         while level > 0 {
             let page = guard.peek(at).ok_or(Missing { at, level })?;
             let inner = tree.inner(page, at, level)?;
-            let len = inner.len();
             let index = match (bound, end) {
                 (Bound::Included(key) | Bound::Excluded(key), _) if !begun => {
                     inner.route(tree.search, key)
                 }
                 (_, End::Front) => 0,
-                (_, End::Back) => len - 1,
+                (_, End::Back) => inner.len() - 1,
             };
-            let child = go_down(guard, &inner, index, end, begun);
+            let child = inner.child(index);
             let child = child.map_err(|damage| tree.damage(at, damage))?;
+            // A page has fewer children than bytes.
             side.way.push(Step {
                 at,
                 level,
-                index,
-                len,
+                index: index as u16,
+                len: inner.len() as u16,
             });
+            parent = Some((inner, index));
             (at, level) = (child, level - 1);
         }
-        let seen = guard.see(at, self.hint).ok_or(Missing { at, level })?;
-        node::prefetch(seen.page(), LEAF_LINES);
-        let view = tree.leaf(seen.page(), at)?;
-        self.enter(end, at, seen.pin(), &view);
-        Ok(())
+        Ok(Some(Way { leaf: at, parent }))
+    }
+
+    /// How many leaves are to be asked for after the one that an end has just come to: the more, the
+    /// further the end has gone.
+    fn leaves_ahead(&mut self, end: End) -> usize {
+        let (side, _) = self.sides(end);
+        let is_last = side.leaf.as_ref().is_some_and(|leaf| leaf.last);
+        match side.turns {
+            _ if is_last => 0,
+            // A few records may be all that is wanted.
+            0 => usize::from(side.left.to.saturating_sub(side.left.from) < RECORDS_AHEAD),
+            turns => turns.into(),
+        }
     }
 
     /// An end comes to a leaf.
     fn enter(&mut self, end: End, at: PageRef, page: Held<'t>, view: &LeafView<'_>) {
-        let search = self.tree.search;
-        let find = |key: &[u8]| {
-            let guess = view.guess(search, key);
-            // The record that is compared comes together with those after it.
-            prefetch_records(view, end, guess.first().unwrap_or_default());
-            view.settle(guess, key)
-        };
-        let before = |key: &[u8]| find(key).unwrap_or_else(|index| index);
-        let behind = |key: &[u8]| match find(key) {
-            Ok(index) => index + 1,
-            Err(index) => index,
-        };
-        let lower = || match &self.lower {
-            Bound::Included(key) => before(key),
-            Bound::Excluded(key) => behind(key),
-            Bound::Unbounded => 0,
-        };
-        let upper = || match &self.upper {
-            Bound::Included(key) => behind(key),
-            Bound::Excluded(key) => before(key),
-            Bound::Unbounded => view.len(),
+        let begun = self.begun(end);
+        let (own, other) = match end {
+            End::Front => (&self.lower, &self.upper),
+            End::Back => (&self.upper, &self.lower),
         };
         // An end that has gone through other leaves has its own bound behind it.
-        let (mut from, mut to, mut last) = match (end, self.begun(end)) {
-            (End::Front, begun) => {
-                let to = upper();
-                (if begun { 0 } else { lower() }, to, to < view.len())
-            }
-            (End::Back, begun) => {
-                let from = lower();
-                (from, if begun { view.len() } else { upper() }, from > 0)
-            }
+        let own = match begun {
+            true => None,
+            false => Cut::guess(own, view, self.tree.search, end),
         };
-        let (side, other) = match end {
-            End::Front => (&mut self.front, &mut self.back),
-            End::Back => (&mut self.back, &mut self.front),
+        let all = match end {
+            End::Front => 0,
+            End::Back => view.len(),
         };
-        if let Some(other) = other.leaf.as_mut().filter(|other| other.at == at) {
+        // The record that is compared comes together with those after it.
+        prefetch_records(view, end, own.as_ref().map_or(all, |own| own.guess.from));
+        let other = Cut::guess(other, view, self.tree.search, end.opposite());
+        let near = own.map_or(all, |own| own.settle(view));
+        let far = other.map_or(view.len() - all, |other| other.settle(view));
+        let (mut left, mut last) = match end {
+            End::Front => (Left::new(near, far), far < view.len()),
+            End::Back => (Left::new(far, near), far > 0),
+        };
+        let (side, other) = self.sides(end);
+        let mut met = false;
+        if let Some(other) = other
+            && let Some(leaf) = other.leaf.as_mut().filter(|leaf| leaf.at == at)
+        {
             // Rule 2.
-            (from, to) = (from.max(other.from), to.min(other.to));
-            (other.from, other.to) = (from, to);
-            (last, other.last, self.met) = (true, true, true);
+            left = Left::new(left.from.max(other.left.from), left.to.min(other.left.to));
+            other.left = left;
+            (last, leaf.last, met) = (true, true, true);
         }
         side.key.begin(view.prefix());
-        prefetch_records(view, end, if end == End::Front { from } else { to });
-        (side.shown, side.turned) = (None, false);
+        side.turns = (side.turns + u8::from(begun)).min(LEAVES_AHEAD);
+        (side.shown, side.turned) = (false, false);
+        side.left = left;
         side.leaf = Some(Leaf {
             page: Pins::new(page),
             at,
             walk: view.walk(),
-            from,
-            to,
             last,
         });
+        self.met |= met;
     }
 
     fn begun(&self, end: End) -> bool {
         match end {
             End::Front => self.front.leaf.is_some(),
-            End::Back => self.back.leaf.is_some(),
+            End::Back => self.back.as_ref().is_some_and(|back| back.leaf.is_some()),
+        }
+    }
+}
+
+impl End {
+    fn opposite(self) -> Self {
+        match self {
+            Self::Front => Self::Back,
+            Self::Back => Self::Front,
         }
     }
 }
 
 impl Side<'_> {
-    /// Where the next record stands in the leaf, if one is left there.
-    #[inline]
-    fn next(&self, end: End) -> Option<usize> {
-        let leaf = self.leaf.as_ref().filter(|leaf| leaf.from < leaf.to)?;
-        Some(match end {
-            End::Front => leaf.from,
-            End::Back => leaf.to - 1,
-        })
-    }
-
-    /// A record of the leaf is passed at an end, be it this side's or the other's.
-    #[inline]
-    fn pass(&mut self, end: End) {
-        if let Some(leaf) = self.leaf.as_mut().filter(|leaf| leaf.from < leaf.to) {
-            match end {
-                End::Front => leaf.from += 1,
-                End::Back => leaf.to -= 1,
-            }
-            if leaf.from == leaf.to {
-                // The other end passed what this one has looked at.
-                self.shown = None;
-            }
-        }
+    /// The other end has passed a record of the leaf where both are.
+    fn follow(&mut self, end: End) {
+        self.left.pass(end);
+        // It may be what this end has looked at.
+        self.shown &= self.left.from < self.left.to;
     }
 
     /// Has the way lead to the neighbouring leaf, or to the first one. `false`, and nothing is
@@ -428,38 +438,19 @@ impl Side<'_> {
     }
 }
 
-/// Asks for the first records that an end passes from an index on.
-#[inline]
-fn prefetch_records(view: &LeafView<'_>, end: End, from: usize) {
-    let first = match end {
-        End::Front => from..from + RECORDS_AHEAD,
-        End::Back => from.saturating_sub(RECORDS_AHEAD)..from,
-    };
-    first.for_each(|index| view.prefetch_record(index));
-}
-
-/// The child of an inner page where an end goes on. Has the processor fetch the leaves that come
-/// after it, where they are in memory, if the end has begun to go from one to another.
-fn go_down(
-    guard: &Guard<'_>,
-    inner: &InnerView<'_>,
-    index: usize,
-    end: End,
-    begun: bool,
-) -> Result<PageRef, Damage> {
-    if begun && inner.level() == 1 {
-        for ahead in 1..=LEAVES_AHEAD {
-            let next = match end {
-                End::Front => Some(index + ahead),
-                End::Back => index.checked_sub(ahead),
-            };
-            let Some(Ok(at)) = next.map(|next| inner.child(next)) else {
-                break;
-            };
-            guard.prefetch(at);
-        }
+/// Has the processor fetch so many leaves that come after one, where they are in memory. The leaves
+/// are children of `inner`, and the one is at `index`.
+fn prefetch_leaves(guard: &Guard<'_>, inner: &InnerView<'_>, index: usize, end: End, ahead: usize) {
+    for ahead in 1..=ahead {
+        let next = match end {
+            End::Front => Some(index + ahead),
+            End::Back => index.checked_sub(ahead),
+        };
+        let Some(Ok(at)) = next.map(|next| inner.child(next)) else {
+            break;
+        };
+        guard.prefetch(at);
     }
-    inner.child(index)
 }
 
 impl fmt::Debug for TreeRange<'_> {

@@ -39,8 +39,8 @@ impl std::error::Error for Damage {}
 /// What the heads say of a key: it is after all records before `from`, before all from `to` on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Guess {
-    pub(super) from: usize,
-    pub(super) to: usize,
+    pub(in crate::tree) from: usize,
+    pub(in crate::tree) to: usize,
 }
 
 impl Guess {

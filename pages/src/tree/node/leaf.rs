@@ -302,39 +302,30 @@ impl<'p> LeafView<'p> {
 pub(super) fn decode(bytes: &[u8], width: usize, base: u64) -> Option<(Rest<'_>, Record<'_>)> {
     let rest = Rest::read(bytes)?;
     let after = bytes.get(rest.end..)?;
-    if width == 0 && rest.flags & (TAG_LARGE | TAG_VECTORS) == 0 {
-        let record = Record {
-            at: Timestamp(base),
-            body: Body::Inline {
-                value: after,
-                vectors: &[],
-            },
-        };
-        return Some((rest, record));
-    }
-    let record = decode_other(rest.flags, after, width, base)?;
-    Some((rest, record))
+    let at = Timestamp(base.checked_add(stamp(after, width)?)?);
+    let after = after.get(width..)?;
+    let body = match rest.flags & (TAG_LARGE | TAG_VECTORS) {
+        0 => Body::Inline {
+            value: after,
+            vectors: &[],
+        },
+        flags => decode_other(flags, after)?,
+    };
+    Some((rest, Record { at, body }))
 }
 
-/// [`decode`] for records with a stamp, or with more than a value.
-fn decode_other(flags: u16, bytes: &[u8], width: usize, base: u64) -> Option<Record<'_>> {
-    let at = Timestamp(base.checked_add(stamp(bytes, width)?)?);
-    let body = bytes.get(width..)?;
-    let body = if flags & TAG_LARGE != 0 {
-        Body::Large(large(body)?)
-    } else {
-        let (vectors_len, both) = match flags & TAG_VECTORS {
-            0 => (0, body),
-            _ => (short(body, 0), body.get(VECTORS_LEN..)?),
-        };
-        let (value, vectors) = both.split_at_checked(both.len().checked_sub(vectors_len)?)?;
-        Body::Inline { value, vectors }
-    };
-    Some(Record { at, body })
+/// The body of a record that has more than a value.
+fn decode_other(flags: u16, body: &[u8]) -> Option<Body<'_>> {
+    if flags & TAG_LARGE != 0 {
+        return Some(Body::Large(large(body)?));
+    }
+    let (vectors_len, both) = (short(body, 0), body.get(VECTORS_LEN..)?);
+    let (value, vectors) = both.split_at_checked(both.len().checked_sub(vectors_len)?)?;
+    Some(Body::Inline { value, vectors })
 }
 
 /// The number in the first `width` bytes.
-#[inline]
+#[inline(always)]
 pub(super) fn stamp(bytes: &[u8], width: usize) -> Option<u64> {
     if width == 0 {
         return Some(0);

@@ -124,25 +124,39 @@ impl Walk {
 
 /// The key of a record that was walked to, in a buffer that is used again and again: what the keys
 /// of a leaf begin with stays, only the rest is written anew.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct WalkedKey {
     /// Prefix, head and tail; longer than the key may be.
-    bytes: Vec<u8>,
+    near: [u8; NEAR],
+    /// The same, once keys need more room; empty before.
+    far: Vec<u8>,
     prefix: usize,
     len: usize,
 }
 
+/// Bytes for which no memory is asked.
+const NEAR: usize = 96;
+
 /// Bytes that are copied at once where a tail has no more; what is copied too much does no harm.
 const AT_ONCE: usize = 32;
+
+impl Default for WalkedKey {
+    fn default() -> Self {
+        Self {
+            near: [0; NEAR],
+            far: Vec::new(),
+            prefix: 0,
+            len: 0,
+        }
+    }
+}
 
 impl WalkedKey {
     /// Keys of a leaf with this prefix follow.
     pub fn begin(&mut self, prefix: &[u8]) {
-        let room = prefix.len() + HEAD + AT_ONCE;
-        if self.bytes.len() < room {
-            self.bytes.resize(room, 0);
-        }
-        self.bytes[..prefix.len()].copy_from_slice(prefix);
+        (self.prefix, self.len) = (0, 0);
+        self.reserve(prefix.len() + HEAD + AT_ONCE);
+        self.buffer()[..prefix.len()].copy_from_slice(prefix);
         (self.prefix, self.len) = (prefix.len(), prefix.len());
     }
 
@@ -150,10 +164,11 @@ impl WalkedKey {
     #[inline(always)]
     pub fn put(&mut self, walked: &Walked<'_>) {
         // A rest that is shorter than a head has zeros after it there.
-        self.len = self.prefix + walked.len;
+        let prefix = self.prefix;
+        self.len = prefix + walked.len;
         if walked.tail.len() <= AT_ONCE
             && let Some(from) = walked.bytes.first_chunk::<AT_ONCE>()
-            && let Some(into) = self.bytes.get_mut(self.prefix..)
+            && let Some(into) = self.buffer().get_mut(prefix..)
             && let Some((head, into)) = into.split_first_chunk_mut::<HEAD>()
             && let Some(into) = into.first_chunk_mut::<AT_ONCE>()
         {
@@ -168,17 +183,38 @@ impl WalkedKey {
     fn put_any(&mut self, head: [u8; HEAD], tail: &[u8]) {
         let tail_at = self.prefix + HEAD;
         let end = tail_at + tail.len();
-        if self.bytes.len() < end {
-            self.bytes.resize(end, 0);
+        self.reserve(end);
+        let (prefix, buffer) = (self.prefix, self.buffer());
+        buffer[prefix..tail_at].copy_from_slice(&head);
+        buffer[tail_at..end].copy_from_slice(tail);
+    }
+
+    /// Makes room for so many bytes; the prefix stays.
+    fn reserve(&mut self, room: usize) {
+        if room > self.buffer().len() {
+            if self.far.is_empty() {
+                self.far.extend_from_slice(&self.near[..self.prefix]);
+            }
+            self.far.resize(room, 0);
         }
-        self.bytes[self.prefix..tail_at].copy_from_slice(&head);
-        self.bytes[tail_at..end].copy_from_slice(tail);
+    }
+
+    #[inline(always)]
+    fn buffer(&mut self) -> &mut [u8] {
+        match self.far.is_empty() {
+            true => &mut self.near,
+            false => &mut self.far,
+        }
     }
 
     /// The key that was put last.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
+        let buffer: &[u8] = match self.far.is_empty() {
+            true => &self.near,
+            false => &self.far,
+        };
+        buffer.get(..self.len).unwrap_or_default()
     }
 }
