@@ -66,6 +66,13 @@ fn reads_are_the_same_from_both_kinds_of_transaction() {
         assert!(orders.contains_key(read, ("ab", 0)).unwrap());
         assert!(!orders.contains_key(read, ("ab", 1)).unwrap());
         assert!(orders.get(read, ("c", 0)).unwrap().is_none());
+        let many = [("b", 1), ("c", 0), ("a", 7)];
+        let found = orders.get_many(read, &many).unwrap();
+        let values = found.iter().map(|value| value.as_ref()?.get().ok());
+        assert!(values.eq([Some(None), None, Some(Some(5))]));
+        let alone = orders.get(read, ("a", 7)).unwrap().unwrap();
+        let among = found[2].as_ref().unwrap();
+        assert_eq!(among.version(), alone.version());
         let mut lent = orders.iter(read).unwrap();
         let ((name, number), value) = lent.next_back_lent().unwrap().unwrap();
         assert_eq!((&*name, number, value), ("b", 1, None));

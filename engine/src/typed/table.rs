@@ -11,6 +11,7 @@ use crate::argument::InvalidArgument;
 use crate::error::{Error, Result};
 use crate::range::{Bounds, Range, prefix_end};
 use crate::reading::Reading;
+use crate::record::StoredRecord;
 use crate::table::Table;
 use crate::transaction::Transaction;
 use crate::typed::entry::{TypedEntry, TypedValue};
@@ -120,6 +121,49 @@ impl<K: KeyCodec, V: Codec> TypedTable<K, V> {
         let version = record.version();
         let value = (record.into_value(), version);
         Ok(Some(TypedValue::new(value, key, reading.name_of(id))))
+    }
+
+    /// The values of many keys, in their order: see [`crate::ReadTransaction::get_many`].
+    ///
+    /// ```
+    /// # let db = vellum::Database::in_memory()?;
+    /// let ages = db.typed_table::<String, u32>("ages")?;
+    /// db.transact(|txn| {
+    ///     ages.insert(txn, "ann", 31)?;
+    ///     ages.insert(txn, "bob", 27)
+    /// })?;
+    /// let read = db.begin_read()?;
+    /// let mut sum = 0;
+    /// for age in ages.get_many(&read, &["ann", "bob", "cid"])?.iter().flatten() {
+    ///     sum += age.get()?;
+    /// }
+    /// assert_eq!(sum, 58);
+    /// # Ok::<(), vellum::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`TypedTable::get`].
+    pub fn get_many<'t, 'k>(
+        &self,
+        read: &'t impl Readable,
+        keys: &[impl Borrow<K::Arg<'k>>],
+    ) -> Result<Vec<Option<TypedValue<'t, V>>>> {
+        let reading = read.reading();
+        let id = reading.check(&self.raw)?;
+        let mut buffers = Vec::new();
+        buffers.resize_with(keys.len(), EncodeBuffer::new);
+        let encoded = keys.iter().zip(&mut buffers);
+        let encoded = encoded.map(|(key, buffer)| K::encode(key.borrow(), buffer));
+        let encoded = encoded.collect::<std::result::Result<Vec<&[u8]>, _>>();
+        let keys = encoded.map_err(|error| self.unencoded(&error))?;
+        let found = reading.find_many(id, &keys)?.into_iter().zip(keys);
+        let value = |(record, key): (Option<StoredRecord<'t>>, _)| {
+            let record = record?;
+            let version = record.version();
+            let value = (record.into_value(), version);
+            Some(TypedValue::new(value, key, reading.name_of(id)))
+        };
+        Ok(found.map(value).collect())
     }
 
     /// Whether there is a record of `key`.
