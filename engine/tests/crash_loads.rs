@@ -164,7 +164,7 @@ fn begun(options_of: SimOptions, seed: u64) -> (SimDisk, Database) {
 
 #[test]
 fn every_crash_leaves_the_whole_table_or_none() {
-    let wanted = states_wanted(900) / 6;
+    let wanted = states_wanted(360) / 6;
     let recorded = SimOptions {
         record: true,
         ..SimOptions::default()

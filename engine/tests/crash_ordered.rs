@@ -185,7 +185,7 @@ fn every_crash_leaves_whole_indexes_or_none() {
     let before = sim.trace().len();
     run(&db, &sim).unwrap_or_else(|error| panic!("{error}"));
     drop(db);
-    let (wanted, mut violations, mut whole) = (states_wanted(900) / 6, Vec::new(), 0);
+    let (wanted, mut violations, mut whole) = (states_wanted(360) / 6, Vec::new(), 0);
     let states = sim.trace().sweep_from(before, wanted, |cut, crash, state| {
         let acknowledged = cut.marks().last().copied().unwrap_or(0);
         let place = format!("cut {}, {crash:?}", cut.index());

@@ -114,7 +114,7 @@ impl Sweep {
 
 #[test]
 fn every_crash_leaves_a_prefix_with_all_that_was_acknowledged() {
-    let wanted = states_wanted(1500);
+    let wanted = states_wanted(600);
     let sim = SimDisk::with_options(
         1,
         SimOptions {

@@ -135,7 +135,7 @@ fn every_crash_leaves_all_records() {
         "{report:?}"
     );
     drop(db);
-    let (wanted, mut violations, mut moving) = (states_wanted(900) / 6, Vec::new(), 0);
+    let (wanted, mut violations, mut moving) = (states_wanted(360) / 6, Vec::new(), 0);
     // What came before is the other sweeps'.
     let states = sim.trace().sweep_from(before, wanted, |cut, crash, state| {
         let acknowledged = cut.marks().last().copied().unwrap_or(0);

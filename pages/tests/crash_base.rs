@@ -27,7 +27,7 @@ use workload::{Attempt, Models, Owner, judge, open};
 
 /// A tenth of what is asked for: each state is read as a whole, tree by tree.
 fn wanted() -> usize {
-    vellum_testkit::states_wanted(1200) / 10
+    vellum_testkit::states_wanted(600) / 10
 }
 
 /// The base with its owner.

@@ -76,7 +76,7 @@ fn run(seed: u64, wanted: usize, steps: usize) -> (SimDisk, Vec<Attempt>, usize)
 
 #[test]
 fn every_crash_leaves_the_last_checkpoint_or_the_one_under_way() {
-    let all = vellum_testkit::states_wanted(800);
+    let all = vellum_testkit::states_wanted(400);
     let (mut states, mut nested, mut violations) = (0, 0, Vec::new());
     for (seed, pages) in [(1, 6), (2, 25), (3, 60)] {
         let (sim, attempts, freed) = run(seed, pages, 40);

@@ -32,7 +32,7 @@ use workload::{DURABLE, Journal, Mix, Workload, mark};
 
 /// `percent` of the states that the environment asks for.
 fn wanted(percent: usize) -> usize {
-    vellum_testkit::states_wanted(800) * percent / 100
+    vellum_testkit::states_wanted(400) * percent / 100
 }
 
 /// A workload, how it is drawn, and what of it is swept.

@@ -113,7 +113,7 @@ impl Filled {
 #[test]
 fn the_file_shrinks_to_what_is_used_and_says_the_same() {
     let sim = SimDisk::new(1);
-    let mut filled = filled(&sim, 2500);
+    let mut filled = filled(&sim, 1000);
     filled.settle();
     filled.remove();
     let right = filled.all();
