@@ -3,7 +3,7 @@
 //! transactions.
 //!
 //! 1. A: half of the operations read, half update. B: 95 in 100 read, the rest update. F: half read,
-//!    half read, modify and write. An update is blind, as in YCSB. All buffered, A and F durable too.
+//!    half read, modify and write. An update is blind, as in YCSB. All buffered, and all durable.
 //! 2. A transaction that only reads is the engine's read-only one, its snapshot its own. Any other
 //!    reads its snapshot and is done again, with the same operations, until it commits; beside the
 //!    figure stand the attempts lost for each transaction. So a single operation is checked for what
@@ -72,11 +72,12 @@ const F: Mix = Mix {
     reads: 50,
     writes: Kind::Modify,
 };
-const PLAN: [(Mix, Durability); 5] = [
+const PLAN: [(Mix, Durability); 6] = [
     (A, Durability::Buffered),
     (B, Durability::Buffered),
     (F, Durability::Buffered),
     (A, Durability::Sync),
+    (B, Durability::Sync),
     (F, Durability::Sync),
 ];
 
