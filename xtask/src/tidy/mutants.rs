@@ -13,31 +13,11 @@ use crate::teeth::mutant::Mutant;
 /// Where the models are, and their package.
 const MODELS: (&str, &str) = ("loom-tests/tests/", "vellum-loom-tests");
 
-/// Models without a mutant, by file and name: the first three are of the checkers themselves, most
-/// others repeat in larger scenarios what models with mutants show. The list only gets shorter.
-const UNNAMED: [(&str, &str); 13] = [
+/// Models without a mutant, by file and name: those of the checkers themselves. The list only gets shorter.
+const UNNAMED: [(&str, &str); 3] = [
     ("sync_modes", "a_lost_update_is_found"),
     ("sync_modes", "bounds_are_kept"),
     ("sync_modes", "executions_differ"),
-    (
-        "engine_ordered",
-        "an_index_dropped_beside_commits_is_whole_until_it_is_gone",
-    ),
-    ("txn_locks", "a_seal_hides_nothing_from_who_locks"),
-    ("pages_pool", "one_of_many_gets_one_frame"),
-    ("pages_pool_threads", "threads_share_few_frames"),
-    ("sync_epochs", "a_slot_taken_over_hides_nobody"),
-    ("sync_epochs", "what_nobody_reads_is_freed"),
-    (
-        "testkit_schedules",
-        "what_returned_is_durable_whatever_else_is_under_way",
-    ),
-    ("wal_commit", "three_committers_two_writes_at_a_time"),
-    ("wal_crash", "what_committers_were_told_survives"),
-    (
-        "wal_crash",
-        "what_committers_were_told_survives_beside_the_threads",
-    ),
 ];
 
 /// Runs the check.
