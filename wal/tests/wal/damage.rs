@@ -210,6 +210,31 @@ fn damage_behind_the_first_record_of_a_block_is_found() {
     assert!(matches!(contents(&bad), Err(WalError::Corrupt(_))));
 }
 
+/// A group begins before the one in front of it is written: it proves what lies further in front, and
+/// not that one.
+#[test]
+fn a_group_does_not_prove_the_one_in_front_of_it() {
+    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
+    let (wal, _) = open(&disk, &small()).unwrap();
+    let append = |number| append(&wal, &payload(number, 500), Durability::Buffered);
+    // Three chunks, a group each.
+    let places: Vec<_> = (0..40).map(|n| append(n).unwrap().lsn.0 as usize).collect();
+    wal.sync().unwrap();
+    drop(wal);
+    let mut good = files(&disk);
+    good.retain(|(name, _)| name != "wal-tail");
+    assert_eq!(contents(&good).unwrap().len(), places.len());
+    for (number, place) in places.iter().enumerate() {
+        let mut bad = good.clone();
+        bad[0].1[4096 + place + 32] ^= 1;
+        match place / (8 << 10) {
+            0 => assert!(matches!(contents(&bad), Err(WalError::Corrupt(_)))),
+            1 | 2 => assert_eq!(contents(&bad).unwrap().len(), number, "record {number}"),
+            chunk => panic!("record {number} in chunk {chunk}"),
+        }
+    }
+}
+
 #[test]
 fn a_missing_segment_is_reported() {
     let (good, commits) = history(true);
