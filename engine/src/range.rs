@@ -177,7 +177,8 @@ impl<'a> Range<'a> {
         }
     }
 
-    /// Rule 6.
+    /// Rule 6. Where reads are not tracked and nothing is above, the pages are gone through alone from
+    /// the first record on.
     pub(crate) fn tracked(mut self, read: Option<RangeRead<'a>>) -> Self {
         self.read = read.map(Box::new);
         if let (Source::Empty, None) = (&self.upper.source, &self.read) {

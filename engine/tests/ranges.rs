@@ -311,17 +311,16 @@ fn step(
     back: bool,
     lent: bool,
 ) -> vellum::Result<Option<(Vec<u8>, Vec<u8>)>> {
-    let entry = match (back, lent) {
-        (false, true) => range.next_lent()?,
-        (true, true) => range.next_back_lent()?,
-        (false, false) => {
-            let entry = range.next().transpose()?;
-            return Ok(entry.map(|(key, value)| (key.to_vec(), value.to_vec())));
-        }
-        (true, false) => {
-            let entry = range.next_back().transpose()?;
-            return Ok(entry.map(|(key, value)| (key.to_vec(), value.to_vec())));
-        }
+    if lent {
+        let entry = match back {
+            false => range.next_lent()?,
+            true => range.next_back_lent()?,
+        };
+        return Ok(entry.map(|(key, value)| (key.to_vec(), value.to_vec())));
+    }
+    let entry = match back {
+        false => range.next().transpose()?,
+        true => range.next_back().transpose()?,
     };
     Ok(entry.map(|(key, value)| (key.to_vec(), value.to_vec())))
 }

@@ -18,7 +18,6 @@
 //! 7. Hashes are seeded per store, so that nobody can aim keys at one bucket.
 
 use std::io;
-use std::ops::Bound;
 
 use vellum_base::{TableId, Timestamp, checksum_seeded};
 use vellum_sync::AtomicArray;
@@ -337,13 +336,7 @@ impl Generation {
     /// The keys of a table with their versions as of `at`, in this generation alone.
     #[must_use]
     pub fn range(&self, at: Timestamp, table: TableId) -> Range<'_> {
-        Range::new(
-            std::iter::once(self),
-            at,
-            table,
-            Bound::Unbounded,
-            Bound::Unbounded,
-        )
+        Range::whole(std::iter::once(self), at, table)
     }
 
     /// One attempt to make `version` the head of its chain (rule 2).

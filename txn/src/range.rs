@@ -198,13 +198,13 @@ impl<'v> SoughtRange<'v> {
 }
 
 impl<'v> Range<'v> {
-    pub(crate) fn new(
+    /// All keys of a table.
+    pub(crate) fn whole(
         generations: impl Iterator<Item = &'v Generation>,
         at: Timestamp,
         table: TableId,
-        lower: Bound<&[u8]>,
-        upper: Bound<&[u8]>,
     ) -> Self {
+        let (lower, upper) = (Bound::Unbounded, Bound::Unbounded);
         SoughtRange::new(generations, at, table, lower, upper).settle(lower, upper)
     }
 

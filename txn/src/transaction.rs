@@ -231,23 +231,8 @@ impl<S: Schema, O: Owner<S>> Transaction<S, O> {
         writes.map(|(key, written)| (key.key, Found::own(written)))
     }
 
-    /// The table's keys within the bounds, own writes and snapshot together, from both ends.
-    #[must_use]
-    pub fn range(
-        &self,
-        table: TableId,
-        lower: Bound<&[u8]>,
-        upper: Bound<&[u8]>,
-    ) -> TransactionRange<'_> {
-        self.range_over(
-            self.reader().range(table, lower, upper),
-            table,
-            lower,
-            upper,
-        )
-    }
-
-    /// [`Transaction::range`] where the snapshot's range, of the same table and bounds, is there.
+    /// The table's keys within the bounds, own writes over `snapshot`, from both ends. That is the
+    /// snapshot's range of the same table and bounds ([`Reader::seek_range`]).
     #[must_use]
     pub fn range_over<'t>(
         &'t self,

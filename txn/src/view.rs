@@ -21,7 +21,6 @@
 //!    left are among the ones of rule 5, since what was sealed before its view ended before its snapshot.
 
 use std::collections::BTreeSet;
-use std::ops::Bound;
 use std::sync::{Arc, Weak};
 
 use vellum_base::{TableId, Timestamp};
@@ -263,11 +262,5 @@ pub fn tables_of<S>(sealed: &[Sealed<S>]) -> BTreeSet<TableId> {
 #[must_use]
 pub fn newest_of<S>(sealed: &[Sealed<S>], table: TableId) -> Range<'_> {
     let newest_first = sealed.iter().rev().map(|one| &*one.generation);
-    Range::new(
-        newest_first,
-        Timestamp::MAX,
-        table,
-        Bound::Unbounded,
-        Bound::Unbounded,
-    )
+    Range::whole(newest_first, Timestamp::MAX, table)
 }

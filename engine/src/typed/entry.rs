@@ -8,6 +8,7 @@ use vellum_base::Timestamp;
 use crate::bytes::{Key, Value};
 use crate::error::{Error, Result};
 use crate::quoted::QuotedKey;
+use crate::record::StoredRecord;
 use crate::typed::{Codec, CodecError, EncodeBuffer, KeyCodec};
 
 /// A value of a typed table, of the transaction that returned it; [`TypedValue::get`] decodes it.
@@ -21,16 +22,12 @@ pub struct TypedValue<'t, V: Codec> {
 }
 
 impl<'t, V: Codec> TypedValue<'t, V> {
-    pub(super) fn new(
-        (value, version): (Value<'t>, Option<Timestamp>),
-        key: &[u8],
-        table: &'t str,
-    ) -> Self {
+    pub(super) fn new(record: StoredRecord<'t>, key: &[u8], table: &'t str) -> Self {
         let mut copied = EncodeBuffer::new();
         copied.put(key);
         Self {
-            value,
-            version,
+            version: record.version(),
+            value: record.into_value(),
             key: copied,
             table,
             codec: PhantomData,

@@ -115,12 +115,8 @@ impl<K: KeyCodec, V: Codec> TypedTable<K, V> {
         key: &[u8],
     ) -> Result<Option<TypedValue<'t, V>>> {
         let id = reading.check_with_key(&self.raw, key)?;
-        let Some(record) = reading.find(id, key)? else {
-            return Ok(None);
-        };
-        let version = record.version();
-        let value = (record.into_value(), version);
-        Ok(Some(TypedValue::new(value, key, reading.name_of(id))))
+        let record = reading.find(id, key)?;
+        Ok(record.map(|record| TypedValue::new(record, key, reading.name_of(id))))
     }
 
     /// The values of many keys, in their order: see [`crate::ReadTransaction::get_many`].
@@ -158,10 +154,7 @@ impl<K: KeyCodec, V: Codec> TypedTable<K, V> {
         let keys = encoded.map_err(|error| self.unencoded(&error))?;
         let found = reading.find_many(id, &keys)?.into_iter().zip(keys);
         let value = |(record, key): (Option<StoredRecord<'t>>, _)| {
-            let record = record?;
-            let version = record.version();
-            let value = (record.into_value(), version);
-            Some(TypedValue::new(value, key, reading.name_of(id)))
+            Some(TypedValue::new(record?, key, reading.name_of(id)))
         };
         Ok(found.map(value).collect())
     }

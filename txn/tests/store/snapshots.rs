@@ -169,8 +169,11 @@ fn a_transaction_reads_its_own_writes_together_with_its_snapshot() {
     txn.delete(TABLE, b"e").unwrap();
     txn.delete(TABLE, b"x").unwrap();
     txn.put(TableId(2), b"d", b"elsewhere", &[]).unwrap();
-    let all: Vec<_> = txn
-        .range(TABLE, Bound::Unbounded, Bound::Unbounded)
+    let range = || {
+        let (lower, upper) = (Bound::Unbounded, Bound::Unbounded);
+        txn.range_over(txn.reader().range(TABLE, lower, upper), TABLE, lower, upper)
+    };
+    let all: Vec<_> = range()
         .filter_map(|(key, found)| Some((key.to_vec(), found?.at().is_some())))
         .collect();
     let expected = [("a", true), ("b", false), ("c", false), ("g", true)];
@@ -179,8 +182,7 @@ fn a_transaction_reads_its_own_writes_together_with_its_snapshot() {
             .map(|(k, c)| (&k[..], *c))
             .eq(expected.iter().map(|(k, c)| (k.as_bytes(), *c)))
     );
-    let both = txn.range(TABLE, Bound::Unbounded, Bound::Unbounded);
-    let mut both = both.filter(|(_, found)| found.is_some());
+    let mut both = range().filter(|(_, found)| found.is_some());
     let key = |item: Option<(&[u8], Option<vellum_txn::Found<'_>>)>| item.map(|(key, _)| key[0]);
     assert_eq!(key(both.next_back()), Some(b'g'));
     assert_eq!(key(both.next()), Some(b'a'));

@@ -13,6 +13,7 @@ enum Ask {
     /// Peek and pass.
     Pass,
     Take,
+    Seek,
 }
 
 /// A record as the model has it.
@@ -29,6 +30,7 @@ fn value_of(body: Body<'_>) -> &[u8] {
 fn ask(range: &mut TreeRange<'_>, end: End, ask: Ask, expected: Option<Expected<'_>>) {
     let expected = expected.map(|(key, (at, value))| (&key[..], *at, &value[..]));
     match ask {
+        Ask::Seek => range.seek(end),
         Ask::Peek | Ask::Pass => {
             let shown = range.peek(end).unwrap();
             assert_eq!(shown, expected.map(|(key, ..)| key));
@@ -159,6 +161,7 @@ fn asks() -> impl Strategy<Value = Vec<(bool, Ask)>> {
         6 => Just(Ask::Next),
         3 => Just(Ask::Pass),
         1 => Just(Ask::Take),
+        1 => Just(Ask::Seek),
     ];
     // Mostly one end or mostly the other, so that they meet anywhere.
     (0..=10u8).prop_flat_map(move |front| {
