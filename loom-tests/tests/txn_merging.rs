@@ -4,11 +4,13 @@
 
 mod txn_store;
 
-use txn_store::{Db, NoColumns, TABLE, merge, store};
+use txn_store::{Db, NoColumns, TABLE, store};
 use vellum_base::Timestamp;
 use vellum_loom_tests::Model;
 use vellum_sync::thread;
-use vellum_txn::{BaseError, CommitError, Durability, Lookup, Reader, Snapshot, Transaction};
+use vellum_txn::{
+    BaseError, CommitError, Durability, Lookup, Reader, Snapshot, Transaction, newest_of,
+};
 
 fn put(db: &Db) -> Result<Timestamp, CommitError> {
     let mut txn = Transaction::begin(Db::clone(db));
@@ -20,6 +22,23 @@ fn delete(db: &Db) -> Timestamp {
     let mut txn = Transaction::begin(Db::clone(db));
     txn.delete(TABLE, b"k").unwrap();
     txn.commit(Durability::Buffered).unwrap()
+}
+
+/// Merges what is sealed.
+fn merge(db: &Db) {
+    let merging = db.merging();
+    let sealed = merging.sealed();
+    let Some(newest) = sealed.last() else {
+        return;
+    };
+    let newest = newest.generation().number();
+    let mut base = db.base();
+    for (_, version) in newest_of(&sealed, TABLE) {
+        base = version.map_or(0, |version| version.at().0);
+    }
+    // The store keeps what is needed, not the one who merges.
+    drop(sealed);
+    merging.rebase(base, newest);
 }
 
 /// When the key was written last, as of a snapshot.

@@ -38,10 +38,9 @@ fn read(txn: &Txn, key: &[u8]) -> bool {
 fn read_all(txn: &Txn) -> usize {
     let all = (Bound::Unbounded, Bound::Unbounded);
     let mut reading = txn.reads().unwrap().range(TABLE, all.0, all.1);
-    let count = txn
-        .range(TABLE, all.0, all.1)
-        .filter(|(_, found)| found.is_some());
-    let count = count.count();
+    let snapshot = txn.reader().range(TABLE, all.0, all.1);
+    let records = txn.range_over(snapshot, TABLE, all.0, all.1);
+    let count = records.filter(|(_, found)| found.is_some()).count();
     reading.passed_all();
     count
 }

@@ -2,9 +2,7 @@
 
 use vellum_base::{TableId, Timestamp};
 use vellum_sync::Arc;
-use vellum_txn::{
-    BaseError, Column, CommitLog, NoLog, Schema, Store, StoreOptions, Stored, newest_of,
-};
+use vellum_txn::{BaseError, Column, CommitLog, NoLog, Schema, Store, StoreOptions, Stored};
 
 pub(crate) const TABLE: TableId = TableId(1);
 
@@ -48,21 +46,4 @@ pub(crate) fn store_of(log: std::sync::Arc<dyn CommitLog>) -> Store<NoColumns> {
         ..StoreOptions::default()
     };
     Store::new(log, NoColumns, 0, Timestamp::ZERO, options).unwrap()
-}
-
-/// Merges what is sealed.
-pub(crate) fn merge(db: &Db) {
-    let merging = db.merging();
-    let sealed = merging.sealed();
-    let Some(newest) = sealed.last() else {
-        return;
-    };
-    let newest = newest.generation().number();
-    let mut base = db.base();
-    for (_, version) in newest_of(&sealed, TABLE) {
-        base = version.map_or(0, |version| version.at().0);
-    }
-    // The store keeps what is needed, not the one who merges.
-    drop(sealed);
-    merging.rebase(base, newest);
 }
