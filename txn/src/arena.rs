@@ -17,7 +17,7 @@ use std::io;
 use std::marker::PhantomData;
 use std::mem::{align_of, size_of};
 
-use vellum_sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use vellum_sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use vellum_sync::{Huge, Mutex, Region};
 
 use crate::node::{Body, Entry, LargeRecord, Listed, VersionHead};
@@ -109,10 +109,16 @@ impl Room {
     }
 }
 
+/// Claims have lines for themselves: what lies beside is read by everyone.
+#[repr(align(128))]
+struct Line(AtomicUsize);
+
 /// The memory of one generation.
 pub(crate) struct Arena {
     region: Region,
-    next: AtomicUsize,
+    next: Line,
+    /// Whether anything was claimed.
+    begun: AtomicBool,
     #[expect(clippy::vec_box, reason = "versions hold the records' addresses")]
     large: Mutex<Vec<Box<LargeRecord>>>,
 }
@@ -123,7 +129,8 @@ impl Arena {
         let bytes = bytes.max(4 * FIRST);
         Ok(Self {
             region: Region::new(bytes, Huge::Yes)?,
-            next: AtomicUsize::new(FIRST),
+            next: Line(AtomicUsize::new(FIRST)),
+            begun: AtomicBool::new(false),
             large: Mutex::new(Vec::new()),
         })
     }
@@ -131,7 +138,14 @@ impl Arena {
     /// Bytes claimed so far.
     pub(crate) fn used(&self) -> usize {
         // A hint: it orders nothing.
-        self.next.load(Ordering::Relaxed).min(self.region.len())
+        self.next.0.load(Ordering::Relaxed).min(self.region.len())
+    }
+
+    /// Whether anything was claimed. Relaxed: who is to see what was placed acquires what was released
+    /// after it, and the claim came before.
+    #[inline]
+    pub(crate) fn is_begun(&self) -> bool {
+        self.begun.load(Ordering::Relaxed)
     }
 
     /// Bytes in all.
@@ -141,9 +155,13 @@ impl Arena {
 
     /// Claims `bytes` for one committer; `None` when the arena is full.
     pub(crate) fn claim(&self, bytes: usize) -> Option<Room> {
+        // Looked at first, since all but one find it written.
+        if !self.is_begun() {
+            self.begun.store(true, Ordering::Relaxed);
+        }
         let bytes = bytes.next_multiple_of(64);
         // Relaxed: the addition alone makes the claim exclusive; nothing is published by it.
-        let at = self.next.fetch_add(bytes, Ordering::Relaxed);
+        let at = self.next.0.fetch_add(bytes, Ordering::Relaxed);
         let end = at.checked_add(bytes)?;
         if end > self.region.len() {
             // Later, smaller claims may not succeed either: the generation is about to be sealed.

@@ -16,6 +16,9 @@
 //! 6. Large records stand outside the arena and are counted: a generation whose large records alone
 //!    are longer than its arena takes no further commit. (Those of conflicts are counted too.)
 //! 7. Hashes are seeded per store, so that nobody can aim keys at one bucket.
+//! 8. Who claims room says so in a word that is written once, before its commit has a timestamp. A snapshot
+//!    that sees the commit acquired a watermark that was released after it, so it finds the word written:
+//!    where it does not, the generation has nothing for it, and is passed over at the cost of one load.
 
 use std::io;
 
@@ -100,6 +103,12 @@ impl Generation {
             order: Order::new(),
             large: AtomicUsize::new(0),
         })
+    }
+
+    /// Whether there may be something that a snapshot sees (rule 8).
+    #[inline]
+    pub(crate) fn is_entered(&self) -> bool {
+        self.arena.is_begun()
     }
 
     /// Its number; later generations have greater ones.

@@ -115,6 +115,14 @@ impl<'v, S: Schema> Reader<'v, S> {
         self.view.schema()
     }
 
+    /// Whether the generations certainly have nothing for this snapshot: what the base says holds for all
+    /// keys.
+    #[inline]
+    #[must_use]
+    pub fn is_base_alone(&self) -> bool {
+        self.view.entered().next().is_none()
+    }
+
     /// What the generations say of a key in this snapshot.
     #[must_use]
     pub fn get(&self, table: TableId, key: &[u8]) -> Lookup<'v> {
@@ -128,7 +136,7 @@ impl<'v, S: Schema> Reader<'v, S> {
     pub fn seek<'k>(&self, table: TableId, key: &'k [u8]) -> HashedKey<'k> {
         let key = HashedKey::new(self.seed, table, key);
         self.view
-            .generations()
+            .entered()
             .for_each(|one| one.prefetch_bucket(key.hash));
         key
     }
@@ -147,7 +155,7 @@ impl<'v, S: Schema> Reader<'v, S> {
 
     /// The deciding version, be it a deletion.
     fn find(&self, key: HashedKey<'_>) -> Option<(&'v Generation, VersionAt, Timestamp)> {
-        self.view.generations().find_map(|generation| {
+        self.view.entered().find_map(|generation| {
             let entry = generation.find(key)?;
             let (version, at) = generation.version_at(entry, self.at)?;
             Some((generation, version, at))
@@ -165,12 +173,12 @@ impl<'v, S: Schema> Reader<'v, S> {
             }
             for key in hashed.iter().flatten() {
                 self.view
-                    .generations()
+                    .entered()
                     .for_each(|one| one.prefetch_entry(key.hash));
             }
             for key in hashed.iter().flatten() {
                 self.view
-                    .generations()
+                    .entered()
                     .for_each(|one| one.prefetch_version(*key));
             }
             found.extend(hashed.iter().flatten().map(|key| self.lookup(*key)));
@@ -194,7 +202,7 @@ impl<'v, S: Schema> Reader<'v, S> {
         lower: Bound<&[u8]>,
         upper: Bound<&[u8]>,
     ) -> SoughtRange<'v> {
-        SoughtRange::new(self.view.generations(), self.at, table, lower, upper)
+        SoughtRange::new(self.view.entered(), self.at, table, lower, upper)
     }
 
     /// When the row of `column` was committed, if that is in this snapshot. The row belongs to the

@@ -232,7 +232,14 @@ impl<S: Schema> View<S> {
         }
     }
 
+    /// Those of [`View::generations`] in which a snapshot of this view may find something.
+    #[inline]
+    pub(crate) fn entered(&self) -> impl Iterator<Item = &Generation> {
+        self.generations().filter(|one| one.is_entered())
+    }
+
     /// All generations that are not merged, newest first.
+    #[inline]
     pub fn generations(&self) -> impl Iterator<Item = &Generation> {
         let sealed = self.sealed.iter().map(|sealed| &*sealed.generation);
         std::iter::once(&*self.active).chain(sealed)
