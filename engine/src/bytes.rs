@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 use vellum_pages::base::LargeValue;
-use vellum_pages::tree::Found;
+use vellum_pages::pool::Part;
 use vellum_txn::Stored;
 
 /// Keys up to so many bytes that come from pages take no memory of their own.
@@ -148,11 +148,13 @@ pub struct Value<'a>(ValueBytes<'a>);
 #[derive(Clone)]
 enum ValueBytes<'a> {
     Memory(&'a [u8]),
-    Page(Found<'a>),
+    Page(Part<'a>),
     Large(Arc<LargeValue<'a>>),
     /// What an own operand came to.
     Folded(Arc<Stored>),
 }
+
+const _: () = assert!(size_of::<Value<'_>>() <= 32);
 
 impl<'a> Value<'a> {
     #[inline]
@@ -161,8 +163,8 @@ impl<'a> Value<'a> {
     }
 
     #[inline]
-    pub(crate) fn of_page(found: Found<'a>) -> Self {
-        Self(ValueBytes::Page(found))
+    pub(crate) fn of_page(part: Part<'a>) -> Self {
+        Self(ValueBytes::Page(part))
     }
 
     pub(crate) fn of_large(large: Arc<LargeValue<'a>>) -> Self {
@@ -181,8 +183,7 @@ impl Deref for Value<'_> {
     fn deref(&self) -> &[u8] {
         match &self.0 {
             ValueBytes::Memory(bytes) => bytes,
-            // Large ones are read before they come here.
-            ValueBytes::Page(found) => found.body().map_or(&[], |(value, _)| value),
+            ValueBytes::Page(part) => part.first(),
             ValueBytes::Large(large) => large.value(),
             ValueBytes::Folded(folded) => &folded.0,
         }

@@ -155,20 +155,24 @@ impl Paged {
         }))
     }
 
-    /// Those of many keys.
-    pub(crate) fn get_many(
-        &self,
+    /// Those of many keys, with the places of their keys, in no order.
+    pub(crate) fn get_many<'p>(
+        &'p self,
         table: TableId,
         keys: &[&[u8]],
-    ) -> Result<Vec<Option<StoredRecord<'_>>>> {
+        mut take: impl FnMut(usize, StoredRecord<'p>),
+    ) -> Result<()> {
         let Some(table) = self.roots().get(table) else {
-            return Ok(keys.iter().map(|_| None).collect());
+            return Ok(());
         };
-        let found = table.tree.get_many(&table.root, keys);
-        let found = found.map_err(Error::from_page)?.into_iter();
-        found
-            .map(|found| found.map(|found| self.record(found)).transpose())
-            .collect()
+        let mut outcome = Ok(());
+        let taken = |place, found| match self.record(found) {
+            Ok(record) => take(place, record),
+            Err(error) => outcome = Err(error),
+        };
+        let found = table.tree.get_many(&table.root, keys, taken);
+        found.map_err(Error::from_page)?;
+        outcome
     }
 
     /// When the record of a key was committed, if there is one.
@@ -186,18 +190,20 @@ impl Paged {
         table: TableId,
         (lower, upper): (Bound<&[u8]>, Bound<&[u8]>),
         hint: Hint,
-    ) -> Option<TreeRange<'_>> {
+    ) -> Option<Box<TreeRange<'_>>> {
         let table = self.roots().get(table)?;
+        table.root.top?;
         let range = table.tree.range(&table.root, lower, upper, hint);
-        table.root.top.map(|_| range)
+        Some(Box::new(range))
     }
 
     /// What was found, with what stands in pages of its own.
     #[inline]
     pub(crate) fn record<'p>(&'p self, found: Found<'p>) -> Result<StoredRecord<'p>> {
-        match found.body() {
-            Ok(_) => Ok(StoredRecord::of_page(found)),
-            Err(large) => self.large(&large, found.at()),
+        let at = found.at();
+        match found.into_part() {
+            Ok(part) => Ok(StoredRecord::of_page(part, at)),
+            Err(large) => self.large(&large, at),
         }
     }
 

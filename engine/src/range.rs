@@ -33,11 +33,9 @@ use crate::record::StoredRecord;
 /// Each record is `Result<(Key, Value)>`: a page of a record may turn out to be damaged. After an
 /// error the iteration ends.
 pub struct Range<'a> {
-    upper: Upper<'a>,
-    /// In a box, since ranges are moved about.
-    lower: Option<(Box<TreeRange<'a>>, &'a Paged)>,
-    /// What own writes are of.
-    reading: Option<(Reading<'a>, TableId)>,
+    /// In boxes both, since ranges are moved about. `None`: there is nothing.
+    upper: Option<Box<Upper<'a>>>,
+    lower: Option<Lower<'a>>,
     /// The value that is lent, where it does not stand in the leaf (rule 4).
     lent: Option<Value<'a>>,
     /// Rule 6.
@@ -54,6 +52,11 @@ enum Left {
     Nothing,
 }
 
+/// What is in pages.
+pub(crate) type Lower<'a> = (Box<TreeRange<'a>>, &'a Paged);
+
+const _: () = assert!(size_of::<Range<'_>>() <= 80);
+
 /// What is in memory, with deletions (`None`).
 struct Upper<'a> {
     source: Source<'a>,
@@ -62,9 +65,15 @@ struct Upper<'a> {
 }
 
 enum Source<'a> {
-    Empty,
     Snapshot(vellum_txn::Range<'a>),
-    Transaction(Box<TransactionRange<'a>>),
+    Transaction(Box<Own<'a>>),
+}
+
+/// A transaction's range, and what its own writes are of.
+struct Own<'a> {
+    range: TransactionRange<'a>,
+    reading: Reading<'a>,
+    table: TableId,
 }
 
 /// A record, or an own write.
@@ -85,7 +94,6 @@ type Decided<'a> = (&'a [u8], Option<Above<'a>>);
 impl<'a> Source<'a> {
     fn next(&mut self, end: End) -> Option<Decided<'a>> {
         match self {
-            Self::Empty => None,
             Self::Snapshot(range) => {
                 let (key, version) = match end {
                     End::Front => range.next(),
@@ -93,10 +101,10 @@ impl<'a> Source<'a> {
                 }?;
                 Some((key, version.map(Above::Version)))
             }
-            Self::Transaction(range) => {
+            Self::Transaction(own) => {
                 let (key, found) = match end {
-                    End::Front => range.next(),
-                    End::Back => range.next_back(),
+                    End::Front => own.range.next(),
+                    End::Back => own.range.next_back(),
                 }?;
                 Some((key, found.map(Above::Own)))
             }
@@ -126,6 +134,16 @@ impl<'a> Upper<'a> {
         here.as_ref().map(|(key, record)| (*key, record.is_some()))
     }
 
+    /// Whether all that is left at an end certainly comes after a key there.
+    #[inline]
+    fn is_beyond(&self, end: End, key: &[u8]) -> bool {
+        match (&self.source, end) {
+            (Source::Snapshot(range), End::Front) => self.front.is_none() && range.is_after(key),
+            (Source::Snapshot(range), End::Back) => self.back.is_none() && range.is_before(key),
+            (Source::Transaction(_), _) => false,
+        }
+    }
+
     /// Takes what was looked at off.
     fn take(&mut self, end: End) -> Option<Decided<'a>> {
         match end {
@@ -137,40 +155,38 @@ impl<'a> Upper<'a> {
 
 impl<'a> Range<'a> {
     pub(crate) fn empty() -> Self {
-        Self::new(Source::Empty, None)
+        Self::new(None, None)
     }
 
-    pub(crate) fn of_snapshot(
-        range: vellum_txn::Range<'a>,
-        lower: Option<(TreeRange<'a>, &'a Paged)>,
-    ) -> Self {
-        let source = match range.is_over() {
-            true => Source::Empty,
-            false => Source::Snapshot(range),
-        };
+    #[inline]
+    pub(crate) fn of_snapshot(range: vellum_txn::Range<'a>, lower: Option<Lower<'a>>) -> Self {
+        let source = (!range.is_over()).then_some(Source::Snapshot(range));
         Self::new(source, lower)
     }
 
     pub(crate) fn of_transaction(
         range: TransactionRange<'a>,
-        lower: Option<(TreeRange<'a>, &'a Paged)>,
-        reading: (Reading<'a>, TableId),
+        lower: Option<Lower<'a>>,
+        (reading, table): (Reading<'a>, TableId),
     ) -> Self {
-        let mut range = Self::new(Source::Transaction(Box::new(range)), lower);
-        range.reading = Some(reading);
-        range
+        let own = Own {
+            range,
+            reading,
+            table,
+        };
+        Self::new(Some(Source::Transaction(Box::new(own))), lower)
     }
 
     /// The base alone.
-    pub(crate) fn of_base(lower: Option<(TreeRange<'a>, &'a Paged)>) -> Self {
-        Self::new(Source::Empty, lower)
+    pub(crate) fn of_base(lower: Option<Lower<'a>>) -> Self {
+        Self::new(None, lower)
     }
 
-    fn new(source: Source<'a>, lower: Option<(TreeRange<'a>, &'a Paged)>) -> Self {
+    #[inline]
+    fn new(source: Option<Source<'a>>, lower: Option<Lower<'a>>) -> Self {
         Self {
-            upper: Upper::new(source),
-            lower: lower.map(|(range, paged)| (Box::new(range), paged)),
-            reading: None,
+            upper: source.map(|source| Box::new(Upper::new(source))),
+            lower,
             lent: None,
             read: None,
             left: Left::Both,
@@ -181,7 +197,7 @@ impl<'a> Range<'a> {
     /// the first record on.
     pub(crate) fn tracked(mut self, read: Option<RangeRead<'a>>) -> Self {
         self.read = read.map(Box::new);
-        if let (Source::Empty, None) = (&self.upper.source, &self.read) {
+        if let (None, None) = (&self.upper, &self.read) {
             self.left = Left::Lower;
         }
         self
@@ -240,7 +256,7 @@ impl<'a> Range<'a> {
     }
 
     fn lend_upper(&mut self, end: End) -> Result<Option<(&[u8], &[u8])>> {
-        let Some((key, Some(above))) = self.upper.take(end) else {
+        let Some((key, Some(above))) = self.take_decided(end) else {
             return Ok(None);
         };
         self.passed(end, key);
@@ -289,7 +305,7 @@ impl<'a> Range<'a> {
         match self.find(End::Front)? {
             None => Ok(None),
             Some(At::Upper) => {
-                let taken = self.upper.take(End::Front);
+                let taken = self.take_decided(End::Front);
                 if let Some((key, _)) = &taken {
                     self.passed(End::Front, key);
                 }
@@ -341,8 +357,14 @@ impl<'a> Range<'a> {
 
     /// What was looked at above.
     #[inline]
+    fn take_decided(&mut self, end: End) -> Option<Decided<'a>> {
+        self.upper.as_mut()?.take(end)
+    }
+
+    /// The record that was looked at above.
+    #[inline]
     fn take_upper(&mut self, end: End) -> Result<Option<(&'a [u8], StoredRecord<'a>)>> {
-        let Some((key, Some(above))) = self.upper.take(end) else {
+        let Some((key, Some(above))) = self.take_decided(end) else {
             return Ok(None);
         };
         let record = match above {
@@ -354,11 +376,12 @@ impl<'a> Range<'a> {
 
     /// Rule 5.
     fn own_record(&mut self, key: &[u8], found: Found<'a>) -> Result<StoredRecord<'a>> {
-        match self.reading {
-            None => Ok(StoredRecord::of_own(found)),
-            Some((reading, table)) => reading
-                .own_record(table, key, found)
+        match self.upper.as_ref().map(|upper| &upper.source) {
+            Some(Source::Transaction(own)) => own
+                .reading
+                .own_record(own.table, key, found)
                 .inspect_err(|_| self.end()),
+            _ => Ok(StoredRecord::of_own(found)),
         }
     }
 
@@ -406,7 +429,13 @@ impl<'a> Range<'a> {
                 Some((lower, _)) => lower.peek(end).map_err(Error::from_page)?,
                 None => None,
             };
-            let (order, is_live) = match (self.upper.peek(end), lower, end) {
+            if let (Some(upper), Some(lower)) = (&self.upper, lower)
+                && upper.is_beyond(end, lower)
+            {
+                return Ok(Some(At::Lower));
+            }
+            let upper = self.upper.as_mut().and_then(|upper| upper.peek(end));
+            let (order, is_live) = match (upper, lower, end) {
                 (None, None, _) => return Ok(None),
                 (None, Some(_), _) => {
                     // No end has anything above any more (`Upper::peek`).
@@ -427,7 +456,7 @@ impl<'a> Range<'a> {
             if is_live {
                 return Ok(Some(At::Upper));
             }
-            self.upper.take(end);
+            self.take_decided(end);
         }
     }
 }

@@ -106,11 +106,13 @@ impl<'t> Reading<'t> {
     /// What stands under a key in the snapshot.
     #[inline]
     fn find_below(self, table: TableId, key: &[u8]) -> Result<Option<StoredRecord<'t>>> {
-        let sought = self.reader.seek(table, key);
-        if let Some(reads) = self.reads {
+        // Nobody needs the key's hash where there is nothing to look it up in.
+        let needed = self.reads.is_some() || !self.reader.is_base_alone();
+        let sought = needed.then(|| self.reader.seek(table, key));
+        if let (Some(reads), Some(sought)) = (self.reads, sought) {
             reads.key(sought);
         }
-        let above = || match self.reader.lookup(sought) {
+        let above = || match self.reader.lookup(sought?) {
             Lookup::Version(version) => Some(Some(StoredRecord::of_version(version))),
             Lookup::Deleted(_) => Some(None),
             Lookup::Below => None,
@@ -184,23 +186,30 @@ impl<'t> Reading<'t> {
         table: &Table,
         keys: &[K],
     ) -> Result<Vec<Option<Value<'t>>>> {
-        let records = self.find_many(self.check(table)?, keys)?.into_iter();
-        let value = |record: Option<_>| record.map(StoredRecord::into_value);
-        Ok(records.map(value).collect())
+        self.find_many(self.check(table)?, keys, |_, record| record.into_value())
     }
 
-    /// The records of many keys in a table that was checked.
-    pub(crate) fn find_many<K: AsRef<[u8]>>(
+    /// What `make` makes of the records of many keys, each with the place of its key, in a table that was
+    /// checked.
+    pub(crate) fn find_many<K: AsRef<[u8]>, T>(
         self,
         table: TableId,
         keys: &[K],
-    ) -> Result<Vec<Option<StoredRecord<'t>>>> {
+        make: impl Fn(usize, StoredRecord<'t>) -> T,
+    ) -> Result<Vec<Option<T>>> {
         let keys: Vec<&[u8]> = keys.iter().map(AsRef::as_ref).collect();
         keys.iter().try_for_each(|key| check_key(key))?;
+        let base = self.reader.base();
+        let mut records = Vec::new();
+        records.resize_with(keys.len(), || None);
+        if self.own.is_none() && self.reads.is_none() && self.reader.is_base_alone() {
+            let take = |place: usize, record| records[place] = Some(make(place, record));
+            base.get_many(table, &keys, take)?;
+            return Ok(records);
+        }
         let found = self.reader.get_many(table, &keys).into_iter();
         let mut below = Vec::new();
-        let mut records = Vec::with_capacity(keys.len());
-        for (found, key) in found.zip(keys) {
+        for (place, (found, key)) in found.zip(&keys).enumerate() {
             let record = match self.own.and_then(|own| own.own_write(table, key)) {
                 Some(own) => own
                     .map(|own| self.own_record(table, key, own))
@@ -211,18 +220,19 @@ impl<'t> Reading<'t> {
                         reads.key(self.reader.seek(table, key));
                     }
                     if matches!(found, Lookup::Below) {
-                        below.push((records.len(), key));
+                        below.push(place);
                     }
                     found.version().map(StoredRecord::of_version)
                 }
             };
-            records.push(record);
+            records[place] = record.map(|record| make(place, record));
         }
-        let keys: Vec<&[u8]> = below.iter().map(|(_, key)| *key).collect();
-        let found = self.reader.base().get_many(table, &keys)?;
-        for ((place, _), record) in below.iter().zip(found) {
-            records[*place] = record;
-        }
+        let keys: Vec<&[u8]> = below.iter().map(|place| keys[*place]).collect();
+        let take = |number: usize, record| {
+            let place = below[number];
+            records[place] = Some(make(place, record));
+        };
+        base.get_many(table, &keys, take)?;
         Ok(records)
     }
 

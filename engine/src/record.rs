@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use vellum_base::Timestamp;
 use vellum_pages::base::LargeValue;
-use vellum_pages::tree::Found;
+use vellum_pages::pool::Part;
 use vellum_txn::{Stored, VectorList, Version};
 
 use crate::bytes::{Value, Versioned};
@@ -53,8 +53,7 @@ enum Body<'a> {
         value: &'a [u8],
         vectors: VectorList<'a>,
     },
-    /// Never a large one.
-    Page(Found<'a>),
+    Page(Part<'a>),
     Large(Arc<LargeValue<'a>>),
     /// What an own operand came to.
     Folded(Arc<Stored>),
@@ -80,10 +79,10 @@ impl<'a> StoredRecord<'a> {
     }
 
     #[inline]
-    pub(crate) fn of_page(found: Found<'a>) -> Self {
+    pub(crate) fn of_page(part: Part<'a>, at: Timestamp) -> Self {
         Self {
-            version: Some(found.at()),
-            body: Body::Page(found),
+            body: Body::Page(part),
+            version: Some(at),
         }
     }
 
@@ -110,7 +109,7 @@ impl<'a> StoredRecord<'a> {
     pub(crate) fn into_value(self) -> Value<'a> {
         match self.body {
             Body::Memory { value, .. } => Value::new(value),
-            Body::Page(found) => Value::of_page(found),
+            Body::Page(part) => Value::of_page(part),
             Body::Large(large) => Value::of_large(large),
             Body::Folded(folded) => Value::of_folded(folded),
         }
@@ -119,7 +118,7 @@ impl<'a> StoredRecord<'a> {
     pub(crate) fn vector_list(&self) -> VectorList<'_> {
         match &self.body {
             Body::Memory { vectors, .. } => *vectors,
-            Body::Page(found) => VectorList::new(found.body().map_or(&[], |(_, vectors)| vectors)),
+            Body::Page(part) => VectorList::new(part.second()),
             Body::Large(large) => VectorList::new(large.vectors()),
             Body::Folded(folded) => VectorList::new(&folded.1),
         }

@@ -218,8 +218,12 @@ fn measure_reads(tree: &Tree, root: &Root, keys: &[Vec<u8>]) -> Outcome<()> {
         let mut sum = 0;
         for asked in asked.chunks(16 * width) {
             let keys: Vec<_> = asked.chunks(width).collect();
-            for found in tree.get_many(root, &keys)? {
-                sum += found.ok_or("a key is gone")?.at().0;
+            let mut count = 0;
+            tree.get_many(root, &keys, |_, found| {
+                (sum, count) = (sum + found.at().0, count + 1);
+            })?;
+            if count < keys.len() {
+                return Err("a key is gone".into());
             }
         }
         Ok(sum)

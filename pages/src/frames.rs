@@ -274,11 +274,14 @@ impl Frames {
         unsafe { std::slice::from_raw_parts(class.pointer(frame.index), frame.size.bytes()) }
     }
 
-    /// Tells the processor that the beginning of a frame will be read.
+    /// Tells the processor that so many lines at the beginning of a frame will be read. There need be no
+    /// such frame.
     #[inline]
-    pub(crate) fn prefetch(&self, frame: Frame) {
-        let at = self.classes[frame.size.class()].pointer(frame.index);
-        for line in 0..PREFETCHED_LINES {
+    pub(crate) fn prefetch(&self, frame: Frame, lines: usize) {
+        let class = &self.classes[frame.size.class()];
+        let offset = class.start + ((frame.index as usize) << class.shift);
+        let at = class.region.as_ptr().wrapping_add(offset);
+        for line in 0..lines {
             prefetch(at.wrapping_add(line * 64).cast_const());
         }
     }
@@ -316,9 +319,6 @@ impl Class {
         }
     }
 }
-
-/// The header and the heads of a page's keys.
-const PREFETCHED_LINES: usize = 4;
 
 /// Tells the processor that a line will be read.
 #[inline]

@@ -64,6 +64,7 @@ impl PageSize {
     pub const ALL: [Self; 5] = [Self::K4, Self::K8, Self::K16, Self::K32, Self::K64];
 
     /// Its number, from 0.
+    #[inline]
     #[must_use]
     pub fn class(self) -> usize {
         self as usize
@@ -76,6 +77,7 @@ impl PageSize {
     }
 
     /// Bytes.
+    #[inline]
     #[must_use]
     pub fn bytes(self) -> usize {
         STEP << self.class()
@@ -102,6 +104,7 @@ impl PageRef {
     pub const STORED: usize = 6;
 
     /// The place; `None` for one that cannot be.
+    #[inline]
     #[must_use]
     pub fn new(step: u64, steps: u8) -> Option<Self> {
         let possible = step > 0 && step < Self::STEPS_MAX && (1..=16).contains(&steps);
@@ -109,6 +112,7 @@ impl PageRef {
     }
 
     /// The first step.
+    #[inline]
     #[must_use]
     pub fn step(self) -> u64 {
         self.0 >> 5
@@ -145,6 +149,7 @@ impl PageRef {
     }
 
     /// From a number, if it is one that [`PageRef::bits`] gives.
+    #[inline]
     #[must_use]
     pub fn from_bits(bits: u64) -> Option<Self> {
         Self::new(bits >> 5, (bits & 31) as u8)
@@ -158,6 +163,7 @@ impl PageRef {
     }
 
     /// From pages.
+    #[inline]
     #[must_use]
     pub fn from_stored(stored: [u8; Self::STORED]) -> Option<Self> {
         let [a, b, c, d, e, f] = stored;

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use vellum_base::{TableId, Timestamp};
 
 use crate::generation::Generation;
-use crate::run::{Item, Run, Sought};
+use crate::run::{Head, Item, Run, Sought};
 use crate::snapshot::{Version, visible};
 use crate::transaction::Found;
 use crate::write_set::Writes;
@@ -223,6 +223,33 @@ impl<'v> Range<'v> {
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.sources.iter().all(|source| source.start == source.end)
+    }
+
+    /// Whether heads say that keys are left, and every one is greater than `key`. No entry is looked at, so
+    /// that those asked for ahead have time to come. `false` says nothing.
+    #[inline]
+    #[must_use]
+    pub fn is_after(&self, key: &[u8]) -> bool {
+        self.is_beyond(End::Front, key)
+    }
+
+    /// As [`Range::is_after`]: whether every key that is left is less.
+    #[inline]
+    #[must_use]
+    pub fn is_before(&self, key: &[u8]) -> bool {
+        self.is_beyond(End::Back, key)
+    }
+
+    fn is_beyond(&self, end: End, key: &[u8]) -> bool {
+        let prefix = self.sources.first().filter(|_| self.alike);
+        let prefix = prefix.map(|source| source.run.prefix());
+        let Some(rest) = prefix.and_then(|prefix| key.strip_prefix(prefix)) else {
+            return false;
+        };
+        let head = Head::of(rest);
+        let mut items = self.sources.iter().filter_map(|source| source.item(end));
+        let is_beyond = |item: Item| end.first(&head, &item.head()).is_lt();
+        items.next().is_some_and(is_beyond) && items.all(is_beyond)
     }
 
     /// The source whose next item comes first from `end`, and its key.

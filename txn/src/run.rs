@@ -30,10 +30,13 @@ const AHEAD: usize = 8;
 pub(crate) struct Head(u64, u32);
 
 impl Head {
-    fn of(rest: &[u8]) -> Self {
-        let mut head = [0; 12];
-        let len = rest.len().min(head.len());
-        head[..len].copy_from_slice(&rest[..len]);
+    #[inline]
+    pub(crate) fn of(rest: &[u8]) -> Self {
+        let head = rest.first_chunk().copied().unwrap_or_else(|| {
+            let mut head = [0; 12];
+            head[..rest.len()].copy_from_slice(rest);
+            head
+        });
         let [a, b, c, d, e, f, g, h, i, j, k, l] = head;
         Self(
             u64::from_be_bytes([a, b, c, d, e, f, g, h]),

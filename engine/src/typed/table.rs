@@ -11,7 +11,6 @@ use crate::argument::InvalidArgument;
 use crate::error::{Error, Result};
 use crate::range::{Bounds, Range, prefix_end};
 use crate::reading::Reading;
-use crate::record::StoredRecord;
 use crate::table::Table;
 use crate::transaction::Transaction;
 use crate::typed::entry::{TypedEntry, TypedValue};
@@ -152,11 +151,9 @@ impl<K: KeyCodec, V: Codec> TypedTable<K, V> {
         let encoded = encoded.map(|(key, buffer)| K::encode(key.borrow(), buffer));
         let encoded = encoded.collect::<std::result::Result<Vec<&[u8]>, _>>();
         let keys = encoded.map_err(|error| self.unencoded(&error))?;
-        let found = reading.find_many(id, &keys)?.into_iter().zip(keys);
-        let value = |(record, key): (Option<StoredRecord<'t>>, _)| {
-            Some(TypedValue::new(record?, key, reading.name_of(id)))
-        };
-        Ok(found.map(value).collect())
+        let name = reading.name_of(id);
+        let value = |place: usize, record| TypedValue::new(record, keys[place], name);
+        reading.find_many(id, &keys, value)
     }
 
     /// Whether there is a record of `key`.

@@ -9,11 +9,14 @@
 //! 4. Pins may be counted before they are handed out ([`Pins`]); those that never were are given up
 //!    together.
 //! 5. The last use happens before the pin is given up (Release), which the reclaimer acquires.
+//! 6. A [`Part`] knows where its bytes are, and has a pin of the page that they stand in. They are within
+//!    that page: it is made of a [`Span`], whose numbers are looked at once more.
 
 #![expect(unsafe_code, reason = "a pin keeps the frame shared")]
 
 use std::fmt;
 use std::ops::Deref;
+use std::ptr::NonNull;
 
 use vellum_sync::atomic::Ordering;
 
@@ -33,6 +36,11 @@ impl<'g, 'p> Seen<'g, 'p> {
     #[inline]
     pub(super) fn new(guard: &'g Guard<'p>, frame: Frame) -> Self {
         Self { guard, frame }
+    }
+
+    #[inline]
+    pub(super) fn frame(self) -> Frame {
+        self.frame
     }
 
     /// The page.
@@ -62,6 +70,13 @@ impl<'g, 'p> Seen<'g, 'p> {
             .pins(self.frame)
             .fetch_add(1, Ordering::Relaxed);
         Held::adopt(shared, self.frame)
+    }
+
+    /// A part of the page for longer than the guard.
+    #[inline]
+    #[must_use]
+    pub fn pin_part(self, span: Span) -> Part<'p> {
+        Part::new(self.pin(), span)
     }
 }
 
@@ -123,6 +138,105 @@ impl Drop for Held<'_> {
     }
 }
 
+/// Where a part of a page is: two pieces, of which the second follows the first.
+#[derive(Clone, Copy, Debug)]
+pub struct Span {
+    start: u32,
+    middle: u32,
+    end: u32,
+}
+
+impl Span {
+    /// Where `first` is, which was borrowed from `page`; so many bytes follow it.
+    #[inline]
+    #[must_use]
+    pub fn of(page: &[u8], first: &[u8], second: usize) -> Self {
+        let start = first.as_ptr().addr().wrapping_sub(page.as_ptr().addr());
+        let middle = start.wrapping_add(first.len());
+        // Pages have 64 KiB at most.
+        Self {
+            start: start as u32,
+            middle: middle as u32,
+            end: middle.wrapping_add(second) as u32,
+        }
+    }
+}
+
+/// Two pieces of a page that stays in memory until this is dropped.
+pub struct Part<'p> {
+    held: Held<'p>,
+    bytes: NonNull<u8>,
+    first: u32,
+    second: u32,
+}
+
+const _: () = assert!(size_of::<Option<Part<'_>>>() <= 32);
+
+// SAFETY: the bytes are those of a published page, which nobody writes, and are lent as shared slices.
+unsafe impl Send for Part<'_> {}
+// SAFETY: the same.
+unsafe impl Sync for Part<'_> {}
+
+impl<'p> Part<'p> {
+    /// The part of a page; none of it where the page has no such part (rule 6).
+    #[inline]
+    fn new(held: Held<'p>, span: Span) -> Self {
+        let page: &[u8] = &held;
+        let (start, middle, end) = (span.start as usize, span.middle as usize, span.end as usize);
+        let (bytes, first, second) = match page.get(start..end) {
+            Some(bytes) if (start..=end).contains(&middle) => {
+                (bytes, span.middle - span.start, span.end - span.middle)
+            }
+            _ => (page, 0, 0),
+        };
+        let bytes = NonNull::from(bytes).cast();
+        Self {
+            held,
+            bytes,
+            first,
+            second,
+        }
+    }
+
+    /// The first piece.
+    #[inline]
+    #[must_use]
+    pub fn first(&self) -> &[u8] {
+        // SAFETY: rule 6: so many bytes are within the page, which stays as long as `self.held` does
+        // (rule 1).
+        unsafe { std::slice::from_raw_parts(self.bytes.as_ptr(), self.first as usize) }
+    }
+
+    /// The second piece.
+    #[inline]
+    #[must_use]
+    pub fn second(&self) -> &[u8] {
+        // SAFETY: as for the first piece, which it follows.
+        unsafe {
+            let second = self.bytes.as_ptr().add(self.first as usize);
+            std::slice::from_raw_parts(second, self.second as usize)
+        }
+    }
+}
+
+impl Clone for Part<'_> {
+    fn clone(&self) -> Self {
+        Self {
+            held: self.held.clone(),
+            ..*self
+        }
+    }
+}
+
+impl fmt::Debug for Part<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Part")
+            .field("held", &self.held)
+            .field("bytes", &(self.first, self.second))
+            .finish_non_exhaustive()
+    }
+}
+
 /// A page of which many pins are handed out: they are counted some at a time, since the count is
 /// shared by all who read the page.
 pub(crate) struct Pins<'p> {
@@ -149,6 +263,12 @@ impl<'p> Pins<'p> {
         }
         self.spare -= 1;
         Held::adopt(shared, frame)
+    }
+
+    /// Another pin, for a part of the page.
+    #[inline]
+    pub(crate) fn pin_part(&mut self, span: Span) -> Part<'p> {
+        Part::new(self.pin(), span)
     }
 }
 

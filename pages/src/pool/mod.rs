@@ -35,6 +35,7 @@
 //! [15]: crate#hazards
 
 mod held;
+mod hints;
 mod many;
 mod new_page;
 mod recent;
@@ -55,14 +56,15 @@ use vellum_sync::{Arc, EpochGuard, Epochs};
 
 use crate::error::PageError;
 use crate::file::PageRead;
-use crate::frames::{self, Frames};
+use crate::frames::{self, Frame, Frames};
 use crate::page::{PageRef, PageSize};
 
 pub(crate) use held::Pins;
-pub use held::{Held, Seen};
+pub use held::{Held, Part, Seen, Span};
 pub use new_page::NewPage;
 pub use stats::PoolStats;
 
+use hints::Hints;
 use recent::Recent;
 use room::Room;
 use stats::Tallies;
@@ -112,6 +114,7 @@ struct Shared {
     reader: StdArc<dyn PageReader>,
     room: Room,
     recent: Recent,
+    hints: Hints,
     dirty: AtomicUsize,
     tallies: Tallies,
 }
@@ -137,6 +140,7 @@ impl Pool {
             reader,
             room: Room::new(),
             recent: Recent::new(budget)?,
+            hints: Hints::new(budget)?,
             dirty: AtomicUsize::new(0),
             tallies: Tallies::default(),
         };
@@ -308,6 +312,35 @@ impl<'p> Guard<'p> {
         Some(Seen::new(self, frame))
     }
 
+    /// [`Guard::see`] for the page that `above` names as its `child`th one, of which the processor is asked
+    /// for the first `lines` cache lines: before its entry has come, if it is where it was found before.
+    #[inline]
+    #[must_use]
+    pub fn see_child(
+        &self,
+        above: Seen<'_, 'p>,
+        child: usize,
+        at: PageRef,
+        hint: Hint,
+        lines: usize,
+    ) -> Option<Seen<'_, 'p>> {
+        let (hints, frames) = (&self.shared.hints, &self.shared.frames);
+        let above = above.frame();
+        let guessed = hints.guess(above, child, at);
+        let index = guessed.and_then(|guessed| guessed.index());
+        if let Some(index) = index {
+            frames.prefetch(Frame { index, ..above }, lines);
+        }
+        let seen = self.see(at, hint)?;
+        if index != Some(seen.frame().index) {
+            frames.prefetch(seen.frame(), lines);
+            if let Some(guessed) = guessed {
+                hints.learn(guessed, seen.frame());
+            }
+        }
+        Some(seen)
+    }
+
     /// The bytes of the page, if it is in memory. It counts as used.
     #[inline]
     #[must_use]
@@ -344,7 +377,7 @@ impl<'p> Guard<'p> {
         let entry = self.shared.table.get(at);
         let word = entry.map(|entry| Word(entry.load(Ordering::Relaxed)));
         if let Some(frame) = word.and_then(Word::frame) {
-            self.shared.frames.prefetch(frame);
+            self.shared.frames.prefetch(frame, PREFETCHED_LINES);
         }
     }
 
@@ -355,6 +388,9 @@ impl<'p> Guard<'p> {
         self.see(at, Hint::Normal).map(Seen::pin)
     }
 }
+
+/// The header and the heads of a page's keys.
+const PREFETCHED_LINES: usize = 4;
 
 /// Marks the page as used. It is tried once: if the entry has changed, it does not matter (rule 5).
 #[cold]

@@ -60,6 +60,32 @@ fn publish(pool: &Pool, at: PageRef, size: PageSize) {
     pool.publish(page, at).unwrap();
 }
 
+#[test]
+fn a_part_of_a_page_is_what_it_was_cut_from() {
+    let (pool, _) = pool(64 * KIB);
+    let at = place(0, PageSize::K8);
+    publish(&pool, at, PageSize::K8);
+    let guard = pool.guard();
+    let seen = guard.see(at, Hint::Normal).unwrap();
+    let page = seen.page();
+    let last = page.len();
+    for (start, middle, end) in [(0, 0, 0), (3, 77, 77), (3, 77, last), (last, last, last)] {
+        let part = seen.pin_part(Span::of(page, &page[start..middle], end - middle));
+        assert_eq!(part.first(), &page[start..middle]);
+        assert_eq!(part.second(), &page[middle..end]);
+        assert_eq!(part.clone().second(), part.second());
+    }
+    // What lies elsewhere is no part of it.
+    let other = [0; 16];
+    for span in [
+        Span::of(page, &other, 0),
+        Span::of(page, &page[last - 8..], 1),
+    ] {
+        let part = seen.pin_part(span);
+        assert!(part.first().is_empty() && part.second().is_empty());
+    }
+}
+
 fn is_no_frame<T>(result: Result<T, PageError>) -> bool {
     matches!(result, Err(PageError::NoFrame { .. }))
 }

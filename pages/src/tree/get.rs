@@ -8,85 +8,84 @@ use super::node::{Body, Large, Record, prefetch};
 use super::{LEAF_LINES, LEVELS_MAX, Missing, Reached, Root, Stop, Tree};
 use crate::error::PageError;
 use crate::page::PageRef;
-use crate::pool::{Held, Hint, Seen};
+use crate::pool::{Held, Hint, Part, Seen, Span};
 
 /// Keys that a lookup of many has under way at once.
 const MANY: usize = 16;
 
-/// A record that was found, with the page that it stands in.
+/// A record that was found.
 #[derive(Clone, Debug)]
 pub struct Found<'p> {
-    page: Held<'p>,
     at: Timestamp,
-    place: Place,
+    place: Place<'p>,
 }
 
-/// Where a record's body stands in its page.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Place {
-    Inline {
-        start: usize,
-        vectors: usize,
-        end: usize,
-    },
+/// Where a record's body stands.
+#[derive(Clone, Debug)]
+enum Place<'p> {
+    /// In a leaf, which stays in memory meanwhile.
+    Leaf(Part<'p>),
     Large(Large),
 }
 
-impl Place {
+/// Where a record's body stands, by numbers.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Spot {
+    Leaf(Span),
+    Large(Large),
+}
+
+const _: () = assert!(size_of::<Found<'_>>() <= 48);
+
+impl Spot {
     /// That of a record which was read from `page`.
     #[inline]
     pub(super) fn of(page: &[u8], body: &Body<'_>) -> Self {
         match *body {
-            Body::Inline { value, vectors } => {
-                let start = value.as_ptr().addr() - page.as_ptr().addr();
-                let end = start + value.len();
-                Self::Inline {
-                    start,
-                    vectors: end,
-                    end: end + vectors.len(),
-                }
-            }
+            Body::Inline { value, vectors } => Self::Leaf(Span::of(page, value, vectors.len())),
             Body::Large(large) => Self::Large(large),
-        }
-    }
-
-    #[inline]
-    pub(super) fn body(self, page: &[u8]) -> Body<'_> {
-        match self {
-            Self::Inline {
-                start,
-                vectors,
-                end,
-            } => Body::Inline {
-                value: &page[start..vectors],
-                vectors: &page[vectors..end],
-            },
-            Self::Large(large) => Body::Large(large),
         }
     }
 }
 
-const _: () = assert!(size_of::<Found<'_>>() <= 64);
-
 impl<'p> Found<'p> {
-    /// A record that stands in `page`.
+    /// A record that stands in a leaf, which is pinned by `pin`, or elsewhere.
     #[inline]
-    pub(super) fn new(page: Held<'p>, at: Timestamp, place: Place) -> Self {
-        Self { page, at, place }
+    pub(super) fn new(at: Timestamp, spot: Spot, pin: impl FnOnce(Span) -> Part<'p>) -> Self {
+        let place = match spot {
+            Spot::Leaf(span) => Place::Leaf(pin(span)),
+            Spot::Large(large) => Place::Large(large),
+        };
+        Self { at, place }
     }
 
     /// When it was committed.
     #[must_use]
+    #[inline]
     pub fn at(&self) -> Timestamp {
         self.at
     }
 
-    /// The value and the encoded vectors; an error: where they are.
-    #[inline]
+    /// The value and the encoded vectors.
+    ///
+    /// # Errors
+    /// Where they are, if not in the leaf.
     pub fn body(&self) -> Result<(&[u8], &[u8]), Large> {
-        match self.place.body(&self.page) {
-            Body::Inline { value, vectors } => Ok((value, vectors)),
-            Body::Large(large) => Err(large),
+        match &self.place {
+            Place::Leaf(part) => Ok((part.first(), part.second())),
+            Place::Large(large) => Err(*large),
+        }
+    }
+
+    /// The value and the encoded vectors, to be kept.
+    ///
+    /// # Errors
+    /// Where they are, if not in the leaf.
+    #[inline]
+    pub fn into_part(self) -> Result<Part<'p>, Large> {
+        match self.place {
+            Place::Leaf(part) => Ok(part),
+            Place::Large(large) => Err(large),
         }
     }
 }
@@ -116,8 +115,8 @@ fn nothing() -> Option<Infallible> {
 
 #[inline]
 fn pin<'t>(seen: Seen<'_, 't>, record: Record<'_>) -> Found<'t> {
-    let place = Place::of(seen.page(), &record.body);
-    Found::new(seen.pin(), record.at, place)
+    let spot = Spot::of(seen.page(), &record.body);
+    Found::new(record.at, spot, |span| seen.pin_part(span))
 }
 
 impl Tree {
@@ -177,7 +176,7 @@ impl Tree {
         self.look(root, key, above, pin)
     }
 
-    /// Descends to a key as often as pages are missing (rule 4 of the module).
+    /// Looks a key up where all pages of the way are in memory, or else once more.
     #[inline]
     fn look<'t, A, R>(
         &'t self,
@@ -186,24 +185,44 @@ impl Tree {
         above: impl FnOnce() -> Option<A>,
         take: impl FnOnce(Seen<'_, 't>, Record<'_>) -> R,
     ) -> Result<Sought<A, R>, PageError> {
-        let mut above = Some(above);
         let Some(top) = root.top else {
-            let decided = above.and_then(|above| above());
-            return Ok(decided.map_or(Sought::Here(None), Sought::Above));
+            return Ok(above().map_or(Sought::Here(None), Sought::Above));
         };
+        {
+            let guard = self.pool.guard();
+            let seen = self.walk(&guard, top, key);
+            if let Some(decided) = above() {
+                return Ok(Sought::Above(decided));
+            }
+            if let Some(seen) = seen
+                && let Some(leaf) = self.quick_leaf(seen.page())
+                && let Ok(record) = leaf.get(self.search, key)
+            {
+                let record = record.map(|record| take(seen, self.told(record)));
+                return Ok(Sought::Here(record));
+            }
+        }
+        self.look_further(top, key, take).map(Sought::Here)
+    }
+
+    /// Descends to a key as often as pages are missing (rule 4 of the module), and finds what is wrong
+    /// with those that are there.
+    #[cold]
+    #[inline(never)]
+    fn look_further<'t, R>(
+        &'t self,
+        top: (PageRef, u8),
+        key: &[u8],
+        take: impl FnOnce(Seen<'_, 't>, Record<'_>) -> R,
+    ) -> Result<Option<R>, PageError> {
         let mut fetched = Vec::new();
         loop {
             let missing = {
                 let guard = self.pool.guard();
-                let reached = self.descend(&guard, top, key);
-                if let Some(decided) = above.take().and_then(|above| above()) {
-                    return Ok(Sought::Above(decided));
-                }
-                match reached {
+                match self.descend(&guard, top, key) {
                     Ok(reached) => {
                         let record = self.find(&reached, key)?;
-                        let record = record.map(|record| take(reached.seen, record));
-                        return Ok(Sought::Here(record));
+                        return Ok(record.map(|record| take(reached.seen, record)));
                     }
                     Err(Stop::Missing(missing)) => missing,
                     Err(Stop::Error(error)) => return Err(error),
@@ -214,7 +233,6 @@ impl Tree {
     }
 
     /// The record of a key in the leaf where it would be.
-    #[inline]
     fn find<'g>(
         &self,
         reached: &Reached<'g, '_>,
@@ -226,47 +244,41 @@ impl Tree {
         Ok(record.map(|record| self.told(record)))
     }
 
-    /// [`Tree::get`] for many keys, whose cache misses overlap.
+    /// [`Tree::get`] for many keys, whose cache misses overlap. Each record that there is is given to
+    /// `take` with the place of its key in `keys`, in no order.
     ///
     /// # Errors
-    /// If a page cannot be read, or is damaged.
-    pub fn get_many(
-        &self,
-        root: &Root,
-        keys: &[&[u8]],
-    ) -> Result<Vec<Option<Found<'_>>>, PageError> {
-        let mut found = Vec::with_capacity(keys.len());
-        for keys in keys.chunks(MANY) {
-            let before = found.len();
-            self.get_chunk(root, keys, &mut found)?;
-            // Those that still wait for a page.
-            for (found, key) in found[before..].iter_mut().zip(keys) {
-                if let Err(()) = found {
-                    *found = Ok(self.get(root, key)?);
-                }
-            }
-        }
-        Ok(found
-            .into_iter()
-            .map(|found| found.unwrap_or_default())
-            .collect())
-    }
-
-    /// Looks up as many keys as are under way at once: as long as several wait for pages, these are
-    /// read together, and all is walked again, one level further.
-    fn get_chunk<'t>(
+    /// If a page cannot be read, or is damaged; some records may have been given by then.
+    pub fn get_many<'t>(
         &'t self,
         root: &Root,
         keys: &[&[u8]],
-        found: &mut Vec<Result<Option<Found<'t>>, ()>>,
+        mut take: impl FnMut(usize, Found<'t>),
     ) -> Result<(), PageError> {
-        let before = found.len();
+        let Some(top) = root.top else {
+            return Ok(());
+        };
+        for (chunk, keys) in keys.chunks(MANY).enumerate() {
+            let first = chunk * MANY;
+            self.get_chunk(top, keys, |place, found| take(first + place, found))?;
+        }
+        Ok(())
+    }
+
+    /// Looks up as many keys as are under way at once: as long as several wait for pages, these are
+    /// read together, and what waits for them is walked again, one level further.
+    fn get_chunk<'t>(
+        &'t self,
+        top: (PageRef, u8),
+        keys: &[&[u8]],
+        mut take: impl FnMut(usize, Found<'t>),
+    ) -> Result<(), PageError> {
+        let mut waiting = Waiting::all(keys.len());
         let mut fetched = Vec::new();
         for _ in 0..=LEVELS_MAX {
             let mut missing = Vec::new();
-            self.get_some(root, keys, found, &mut missing)?;
-            let waiting = found[before..].iter().filter(|found| found.is_err());
-            if missing.is_empty() || waiting.count() < 2 {
+            self.get_some(top, keys, &mut waiting, &mut missing, &mut take)?;
+            if missing.is_empty() || waiting.len() < 2 {
                 break;
             }
             match self.fetch_missing(missing) {
@@ -275,10 +287,11 @@ impl Tree {
                 Err(PageError::NoFrame { .. }) => break,
                 Err(error) => return Err(error),
             }
-            found.truncate(before);
         }
-        if found.len() == before {
-            found.extend(keys.iter().map(|_| Err(())));
+        for place in waiting.places() {
+            if let Some(found) = self.look_further(top, keys[place], pin)? {
+                take(place, found);
+            }
         }
         Ok(())
     }
@@ -294,30 +307,31 @@ impl Tree {
         Ok(pages)
     }
 
-    /// Walks all keys down together, a level at a time, so that each level's misses overlap: first
-    /// the entries of the page table, then the pages, then the records. An error in `found`: a page on
-    /// the way is not in memory; it is in `missing`.
+    /// Walks all keys that wait down together, a level at a time, so that each level's misses overlap:
+    /// first the entries of the page table, then the pages, then the records. Those wait on for which a
+    /// page on the way is not in memory; it is in `missing`.
     fn get_some<'t>(
         &'t self,
-        root: &Root,
+        (top, levels): (PageRef, u8),
         keys: &[&[u8]],
-        found: &mut Vec<Result<Option<Found<'t>>, ()>>,
+        waiting: &mut Waiting,
         missing: &mut Vec<Missing>,
+        take: &mut impl FnMut(usize, Found<'t>),
     ) -> Result<(), PageError> {
-        let Some((top, levels)) = root.top.filter(|(_, level)| *level <= LEVELS_MAX) else {
-            found.extend(keys.iter().map(|_| Err(())));
+        if levels > LEVELS_MAX {
             return Ok(());
-        };
-        let guard = self.pool.guard();
-        let seen = guard.see(top, Hint::Normal);
-        if seen.is_none() {
-            missing.push(Missing {
-                at: top,
-                level: levels,
-            });
         }
-        let mut ways: [Option<(PageRef, Seen<'_, 't>)>; MANY] =
-            [seen.map(|seen| (top, seen)); MANY];
+        let guard = self.pool.guard();
+        let see = |at, level, missing: &mut Vec<Missing>| {
+            let seen = guard.see(at, Hint::Normal);
+            if seen.is_none() {
+                missing.push(Missing { at, level });
+            }
+            seen.map(|seen| (at, seen))
+        };
+        let mut ways = [None; MANY];
+        let first = see(top, levels, missing);
+        waiting.places().for_each(|place| ways[place] = first);
         for level in (1..=levels).rev() {
             let mut below = [None; MANY];
             for ((below, way), key) in below.iter_mut().zip(&ways).zip(keys) {
@@ -330,14 +344,9 @@ impl Tree {
                 }
             }
             for (way, below) in ways.iter_mut().zip(below) {
-                *way = below.and_then(|at| Some((at, guard.see(at, Hint::Normal)?)));
-                match (&way, below) {
-                    (Some((_, seen)), _) => prefetch(seen.page(), LEAF_LINES),
-                    (None, Some(at)) => missing.push(Missing {
-                        at,
-                        level: level - 1,
-                    }),
-                    (None, None) => {}
+                *way = below.and_then(|at| see(at, level - 1, missing));
+                if let Some((_, seen)) = way {
+                    prefetch(seen.page(), LEAF_LINES);
                 }
             }
         }
@@ -348,20 +357,45 @@ impl Tree {
                 let guess = view.guess(self.search, key);
                 if let Some(first) = guess.first() {
                     view.prefetch_record(first);
+                    seen.prefetch_pins();
                 }
                 *leaf = Some((at, seen, view, guess));
             }
         }
-        for (leaf, key) in leaves.iter().zip(keys) {
-            found.push(match leaf {
-                None => Err(()),
-                Some((at, seen, view, guess)) => {
-                    let record = view.get_guessed(*guess, key);
-                    let record = record.map_err(|damage| self.damage(*at, damage))?;
-                    Ok(record.map(|record| pin(*seen, self.told(record))))
+        for (place, (leaf, key)) in leaves.iter().zip(keys).enumerate() {
+            if let Some((at, seen, view, guess)) = leaf {
+                let record = view.get_guessed(*guess, key);
+                let record = record.map_err(|damage| self.damage(*at, damage))?;
+                if let Some(record) = record {
+                    take(place, pin(*seen, self.told(record)));
                 }
-            });
+                waiting.remove(place);
+            }
         }
         Ok(())
+    }
+}
+
+/// Which of some keys have not been looked up yet.
+#[derive(Clone, Copy)]
+struct Waiting(u16);
+
+const _: () = assert!(MANY <= u16::BITS as usize);
+
+impl Waiting {
+    fn all(keys: usize) -> Self {
+        Self((0..keys).fold(0, |all, place| all | 1 << place))
+    }
+
+    fn len(self) -> u32 {
+        self.0.count_ones()
+    }
+
+    fn remove(&mut self, place: usize) {
+        self.0 &= !(1 << place);
+    }
+
+    fn places(self) -> impl Iterator<Item = usize> {
+        (0..MANY).filter(move |place| self.0 >> place & 1 == 1)
     }
 }

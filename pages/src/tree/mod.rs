@@ -151,12 +151,24 @@ impl Tree {
         PageHeader::mark_of(page) == Some(PageHeader::mark(kind, self.size, self.id))
     }
 
+    /// The leaf in a page, if it is one of this tree.
+    #[inline]
+    fn quick_leaf<'p>(&self, page: &'p [u8]) -> Option<LeafView<'p>> {
+        let leaf = LeafView::new(page).ok();
+        leaf.filter(|_| self.is_mine(page, PageKind::Leaf))
+    }
+
+    /// The inner page in a page, if it is one of this tree and level.
+    #[inline]
+    fn quick_inner<'p>(&self, page: &'p [u8], level: u8) -> Option<InnerView<'p>> {
+        let inner = InnerView::new(page).ok();
+        inner.filter(|inner| inner.level() == level && self.is_mine(page, PageKind::Inner))
+    }
+
     #[inline]
     fn leaf<'p>(&self, page: &'p [u8], at: PageRef) -> Result<LeafView<'p>, PageError> {
-        match LeafView::new(page) {
-            Ok(leaf) if self.is_mine(page, PageKind::Leaf) => Ok(leaf),
-            other => Err(self.wrong(page, at, PageKind::Leaf, other.err())),
-        }
+        let leaf = self.quick_leaf(page);
+        leaf.ok_or_else(|| self.wrong(page, at, PageKind::Leaf, LeafView::new(page).err()))
     }
 
     #[inline]
@@ -166,10 +178,8 @@ impl Tree {
         at: PageRef,
         level: u8,
     ) -> Result<InnerView<'p>, PageError> {
-        match InnerView::new(page) {
-            Ok(inner) if inner.level() == level && self.is_mine(page, PageKind::Inner) => Ok(inner),
-            other => Err(self.wrong(page, at, PageKind::Inner, other.err())),
-        }
+        let inner = self.quick_inner(page, level);
+        inner.ok_or_else(|| self.wrong(page, at, PageKind::Inner, InnerView::new(page).err()))
     }
 
     /// What is wrong with a page (rule 5).
@@ -190,9 +200,32 @@ impl Tree {
         self.pool.fetch(at, self.size, hint)
     }
 
-    /// The leaf where a key is, or would be; what a lookup reads of it first is on its way into the
-    /// processor's cache.
+    /// The leaf where a key is, or would be, if it and the way to it are in memory and nothing is wrong
+    /// there; what a lookup reads of it first is on its way into the processor's cache.
     #[inline]
+    fn walk<'g, 'p>(
+        &self,
+        guard: &'g Guard<'p>,
+        top: (PageRef, u8),
+        key: &[u8],
+    ) -> Option<Seen<'g, 'p>> {
+        let (at, mut level) = top;
+        let mut seen = guard.see(at, Hint::Normal)?;
+        while level > 0 {
+            let inner = self.quick_inner(seen.page(), level)?;
+            let index = inner.route(self.search, key);
+            let at = inner.child(index).ok()?;
+            level -= 1;
+            seen = match level {
+                0 => guard.see_child(seen, index, at, Hint::Normal, LEAF_LINES)?,
+                _ => guard.see(at, Hint::Normal)?,
+            };
+        }
+        seen.prefetch_pins();
+        Some(seen)
+    }
+
+    /// As [`Tree::walk`], and says why it stopped.
     fn descend<'g, 'p>(
         &self,
         guard: &'g Guard<'p>,
@@ -208,8 +241,6 @@ impl Tree {
                 return Err(Stop::Missing(Missing { at, level }));
             };
             if level == 0 {
-                node::prefetch(seen.page(), LEAF_LINES);
-                seen.prefetch_pins();
                 return Ok(Reached { at, seen });
             }
             let inner = self.inner(seen.page(), at, level)?;

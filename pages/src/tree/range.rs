@@ -22,12 +22,12 @@ use std::ops::Bound;
 
 use smallvec::SmallVec;
 
-use super::get::Place;
+use super::get::Spot;
 use super::node::{InnerView, LeafView, Record, WalkedKey};
-use super::{Found, LEAF_LINES, LEVELS_MAX, Missing, Root, Stop, Tree, node};
+use super::{Found, LEAF_LINES, LEVELS_MAX, Missing, Root, Stop, Tree};
 use crate::error::PageError;
 use crate::page::PageRef;
-use crate::pool::{Guard, Held, Hint, Pins};
+use crate::pool::{Guard, Held, Hint, Pins, Seen};
 use leaf::{Cut, Leaf, Left, RECORDS_AHEAD, prefetch_records};
 
 /// Leaves that are asked for ahead of an end that goes from one to the next.
@@ -87,13 +87,21 @@ struct Step {
 }
 
 /// The leaf that a way leads to, with its parent and its place there.
-struct Way<'g> {
+struct Way<'g, 't> {
     leaf: PageRef,
-    parent: Option<(InnerView<'g>, usize)>,
+    parent: Option<Parent<'g, 't>>,
+}
+
+/// An inner page whose children are leaves, and the child that a way goes on in.
+struct Parent<'g, 't> {
+    at: PageRef,
+    seen: Seen<'g, 't>,
+    index: usize,
 }
 
 impl Tree {
     /// The records of a state whose keys lie between two bounds. Nothing is read yet.
+    #[inline]
     #[must_use]
     pub fn range(
         &self,
@@ -184,15 +192,20 @@ impl<'t> TreeRange<'t> {
         let Some(index) = self.ready(end)? else {
             return Ok(None);
         };
-        let tree = self.tree;
-        let (side, _) = self.sides(end);
+        let (tree, met) = (self.tree, self.met);
+        let (side, other) = self.sides(end);
         let Some(leaf) = &mut side.leaf else {
             return Ok(None);
         };
-        let record = leaf.record(tree, index)?;
-        let (at, place) = (record.at, Place::of(&leaf.page, &record.body));
-        let found = Found::new(leaf.page.pin(), at, place);
-        Ok(self.next(end)?.map(|(key, _)| (key, found)))
+        let record = leaf.read(tree, end, index, &mut side.key)?;
+        let (at, spot) = (record.at, Spot::of(&leaf.page, &record.body));
+        let found = Found::new(at, spot, |span| leaf.page.pin_part(span));
+        side.left.pass(end);
+        side.shown = false;
+        if met && let Some(other) = other {
+            other.follow(end);
+        }
+        Ok(Some((side.key.bytes(), found)))
     }
 
     /// The end's side, and the other one if it was ever asked.
@@ -263,19 +276,24 @@ impl<'t> TreeRange<'t> {
         let Some(Way { leaf: at, parent }) = self.go_down(guard, end)? else {
             return Ok(());
         };
-        let seen = guard.see(at, self.hint).ok_or(Missing { at, level: 0 })?;
-        node::prefetch(seen.page(), LEAF_LINES);
+        let seen = match &parent {
+            Some(parent) => guard.see_child(parent.seen, parent.index, at, self.hint, LEAF_LINES),
+            None => guard.see(at, self.hint),
+        };
+        let seen = seen.ok_or(Missing { at, level: 0 })?;
         let view = tree.leaf(seen.page(), at)?;
         self.enter(end, at, seen.pin(), &view);
-        if let Some((inner, index)) = parent {
-            let ahead = self.leaves_ahead(end);
-            prefetch_leaves(guard, &inner, index, end, ahead);
+        if let Some(parent) = parent
+            && let ahead @ 1.. = self.leaves_ahead(end)
+        {
+            let inner = tree.inner(parent.seen.page(), parent.at, 1)?;
+            prefetch_leaves(guard, &inner, parent.index, end, ahead);
         }
         Ok(())
     }
 
     /// The part of [`TreeRange::try_descend`] that leads to a leaf; `None`: the tree has none.
-    fn go_down<'g>(&mut self, guard: &'g Guard<'t>, end: End) -> Result<Option<Way<'g>>, Stop> {
+    fn go_down<'g>(&mut self, guard: &'g Guard<'t>, end: End) -> Result<Option<Way<'g, 't>>, Stop> {
         let (tree, top) = (self.tree, self.top);
         let bound = match end {
             End::Front => self.lower.as_ref().map(Key::as_slice),
@@ -289,11 +307,10 @@ impl<'t> TreeRange<'t> {
         let mut parent = None;
         let (mut at, mut level) = match (side.way.last(), top) {
             (Some(step), _) => {
-                let (at, level) = (step.at, step.level);
-                let page = guard.peek(at).ok_or(Missing { at, level })?;
-                let inner = tree.inner(page, at, level)?;
-                let index = step.index.into();
-                parent = Some((inner, index));
+                let (at, level, index) = (step.at, step.level, step.index.into());
+                let seen = guard.see(at, Hint::Normal).ok_or(Missing { at, level })?;
+                let inner = tree.inner(seen.page(), at, level)?;
+                parent = Some(Parent { at, seen, index });
                 let child = inner.child(index);
                 (child.map_err(|damage| tree.damage(at, damage))?, level - 1)
             }
@@ -304,8 +321,8 @@ impl<'t> TreeRange<'t> {
             (None, None) => return Ok(None),
         };
         while level > 0 {
-            let page = guard.peek(at).ok_or(Missing { at, level })?;
-            let inner = tree.inner(page, at, level)?;
+            let seen = guard.see(at, Hint::Normal).ok_or(Missing { at, level })?;
+            let inner = tree.inner(seen.page(), at, level)?;
             let index = match (bound, end) {
                 (Bound::Included(key) | Bound::Excluded(key), _) if !begun => {
                     inner.route(tree.search, key)
@@ -322,7 +339,7 @@ impl<'t> TreeRange<'t> {
                 index: index as u16,
                 len: inner.len() as u16,
             });
-            parent = Some((inner, index));
+            parent = Some(Parent { at, seen, index });
             (at, level) = (child, level - 1);
         }
         Ok(Some(Way { leaf: at, parent }))

@@ -156,6 +156,19 @@ fn compare(tree: &Tree, root: &Root, model: &Model) {
     assert!(back.iter().eq(model.keys()));
 }
 
+/// What is found for many keys, in their order.
+pub(super) fn get_many<'t>(
+    tree: &'t Tree,
+    root: &Root,
+    keys: &[&[u8]],
+) -> Result<Vec<Option<super::Found<'t>>>, PageError> {
+    let mut many: Vec<_> = keys.iter().map(|_| None).collect();
+    tree.get_many(root, keys, |place, found| {
+        assert!(many[place].replace(found).is_none(), "found twice");
+    })?;
+    Ok(many)
+}
+
 fn probe(tree: &Tree, root: &Root, model: &Model, keys: &[Vec<u8>]) {
     for key in keys {
         let found = tree.get(root, key).unwrap();
@@ -183,7 +196,7 @@ fn probe(tree: &Tree, root: &Root, model: &Model, keys: &[Vec<u8>]) {
         );
     }
     let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
-    let many = tree.get_many(root, &keys).unwrap();
+    let many = get_many(tree, root, &keys).unwrap();
     let many = many
         .iter()
         .map(|found| found.as_ref().map(|found| found.at().0));
@@ -375,7 +388,7 @@ fn pages_that_many_keys_wait_for_are_read_together() {
         .map(|n| &keys[n * 660][..])
         .chain([&b"zzz"[..]])
         .collect();
-    let found = tree.get_many(&root, &wanted).unwrap();
+    let found = get_many(&tree, &root, &wanted).unwrap();
     assert!(found[..15].iter().all(Option::is_some) && found[15].is_none());
     assert_eq!(*shelf.singles.lock(), 0);
     let batches = std::mem::take(&mut *shelf.batches.lock());
@@ -390,7 +403,7 @@ fn pages_that_many_keys_wait_for_are_read_together() {
         .chain([&keys[9000][..]])
         .collect();
     assert!(
-        tree.get_many(&root, &wanted)
+        get_many(&tree, &root, &wanted)
             .unwrap()
             .iter()
             .all(Option::is_some)
@@ -408,7 +421,7 @@ fn many_keys_are_found_however_small_the_memory_is() {
             .map(|n| &keys[(at * 97 + n * 151) % 10_000][..])
             .collect();
         for key in wanted.chunks(4) {
-            let many = tree.get_many(&root, key).unwrap();
+            let many = get_many(&tree, &root, key).unwrap();
             found.extend(many.iter().map(|found| found.as_ref().unwrap().at()));
         }
     }
@@ -419,15 +432,15 @@ fn many_keys_are_found_however_small_the_memory_is() {
         .map(|n| [&keys[n * 150][..], b"-"].concat())
         .collect();
     let absent: Vec<&[u8]> = absent.iter().map(Vec::as_slice).collect();
-    let many = tree.get_many(&root, &absent).unwrap();
+    let many = get_many(&tree, &root, &absent).unwrap();
     assert!(many.iter().all(Option::is_none));
     // What is found holds its pages; where those are too many there is an error, and then all is
     // as it was.
     let wanted: Vec<&[u8]> = (0..64).map(|n| &keys[n * 150][..]).collect();
-    let many = tree.get_many(&root, &wanted);
+    let many = get_many(&tree, &root, &wanted);
     assert!(matches!(many, Err(PageError::NoFrame { .. })));
     assert!(
-        tree.get_many(&root, &wanted[..4])
+        get_many(&tree, &root, &wanted[..4])
             .unwrap()
             .iter()
             .all(Option::is_some)

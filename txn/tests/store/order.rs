@@ -6,6 +6,7 @@ use std::ops::Bound;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use vellum_base::TableId;
+use vellum_txn::Range;
 
 use crate::common::{begin, commit, live, snapshot, store};
 
@@ -26,6 +27,9 @@ fn key() -> impl Strategy<Value = Vec<u8>> {
     );
     (begin, rest).prop_map(|(begin, rest)| [begin, &rest].concat())
 }
+
+/// The keys of each table.
+type Model = BTreeMap<u32, BTreeSet<Vec<u8>>>;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -65,6 +69,29 @@ fn inside(key: &[u8], lower: &Bound<Vec<u8>>, upper: &Bound<Vec<u8>>) -> bool {
     after && before
 }
 
+/// Whatever heads alone say of what is left, all of it is so: of the keys that any table has.
+fn heads_are_right(mut forth: Range<'_>, mut back: Range<'_>, model: &Model) {
+    let keys: Vec<_> = model.values().flatten().collect();
+    let said =
+        |says: &dyn Fn(&[u8]) -> bool| -> Vec<_> { keys.iter().filter(|key| says(key)).collect() };
+    loop {
+        let less = said(&|key| forth.is_after(key));
+        let Some((next, _)) = forth.next() else {
+            assert!(less.is_empty());
+            break;
+        };
+        assert!(less.iter().all(|key| key[..] < *next));
+    }
+    loop {
+        let greater = said(&|key| back.is_before(key));
+        let Some((next, _)) = back.next_back() else {
+            assert!(greater.is_empty());
+            break;
+        };
+        assert!(greater.iter().all(|key| key[..] > *next));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -72,7 +99,7 @@ proptest! {
     fn ranges_are_those_of_an_ordered_map(steps in vec(step(), 1..60)) {
         // Small enough that some cases seal generations.
         let db = store(16 << 10);
-        let mut model: BTreeMap<u32, BTreeSet<Vec<u8>>> = BTreeMap::new();
+        let mut model = Model::new();
         for step in steps {
             match step {
                 Step::Commit(writes) => {
@@ -108,6 +135,7 @@ proptest! {
                     let mut back: Vec<_> = live(range()).rev().map(|(key, _)| key.to_vec()).collect();
                     back.reverse();
                     prop_assert_eq!(&back, &expected);
+                    heads_are_right(range(), range(), &model);
                 }
             }
         }

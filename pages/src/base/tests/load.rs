@@ -125,8 +125,9 @@ fn loaded_records_tell_the_commit_that_their_tree_was_born_with() {
         (Some(Timestamp(77)), Some(Timestamp(1)))
     );
     assert_eq!(tree.get(&root, key).unwrap().unwrap().at(), Timestamp(77));
-    let many = tree.get_many(&root, &[key, b"zebra"]).unwrap();
-    let many: Vec<_> = many.iter().flatten().map(|found| found.at().0).collect();
+    let mut many = [0; 2];
+    let take = |place: usize, found: crate::tree::Found<'_>| many[place] = found.at().0;
+    tree.get_many(&root, &[key, b"zebra"], take).unwrap();
     assert_eq!(many, [77, 1]);
     let (lower, upper) = (std::ops::Bound::Unbounded, std::ops::Bound::Unbounded);
     let mut range = tree.range(&root, lower, upper, crate::pool::Hint::Scan);

@@ -119,7 +119,10 @@ impl<'p> LeafView<'p> {
     #[inline]
     fn prefetch_end(&self, at: usize) {
         let record = self.keys.bytes(at).unwrap_or_default();
-        prefetch(record.get(64..).unwrap_or_default(), RECORD_LINES);
+        prefetch(record.get(64..).unwrap_or_default(), RECORD_LINES - 1);
+        // Records begin anywhere in a line: the last byte may stand in one more.
+        let last = record.len().min(64 * (RECORD_LINES + 1)).saturating_sub(1);
+        prefetch_line(record.get(last..).unwrap_or_default());
     }
 
     /// The second half of [`LeafView::find`].

@@ -95,12 +95,6 @@ impl Left {
 }
 
 impl Leaf<'_> {
-    /// The record at an index.
-    #[inline(always)]
-    pub(super) fn record(&self, tree: &Tree, index: usize) -> Result<Record<'_>, PageError> {
-        Ok(self.walked(tree, index)?.record)
-    }
-
     /// The record at an index, which an end is to pass; its key is put into `key`.
     #[inline(always)]
     pub(super) fn read(
