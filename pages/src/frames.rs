@@ -268,10 +268,18 @@ impl Frames {
     #[inline]
     pub(crate) unsafe fn shared(&self, frame: Frame) -> &[u8] {
         let class = &self.classes[frame.size.class()];
-        class.witness(frame.index);
+        self.witness(frame);
         // SAFETY: the frame is within the region, whose bytes are always initialised; the caller
         // promises that nobody writes them.
         unsafe { std::slice::from_raw_parts(class.pointer(frame.index), frame.size.bytes()) }
+    }
+
+    /// Tells a checker that a shared frame is read.
+    #[inline]
+    pub(crate) fn witness(&self, frame: Frame) {
+        if size_of::<Witness>() > 0 {
+            self.classes[frame.size.class()].witnesses[frame.index as usize].read();
+        }
     }
 
     /// Tells the processor that so many lines at the beginning of a frame will be read. There need be no
@@ -308,15 +316,6 @@ impl Frames {
         let at = 2 * frame.index as usize;
         let words = &self.classes[frame.size.class()].words;
         (&words[at], &words[at + 1])
-    }
-}
-
-impl Class {
-    #[inline]
-    fn witness(&self, index: u32) {
-        if size_of::<Witness>() > 0 {
-            self.witnesses[index as usize].read();
-        }
     }
 }
 

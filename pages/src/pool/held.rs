@@ -102,6 +102,12 @@ impl<'p> Held<'p> {
         Self { shared, frame }
     }
 
+    /// Tells a checker that the page is read.
+    #[inline]
+    fn witness(&self) {
+        self.shared.frames.witness(self.frame);
+    }
+
     /// Where the page is in the file.
     #[must_use]
     pub fn at(&self) -> Option<PageRef> {
@@ -153,11 +159,12 @@ impl Span {
     pub fn of(page: &[u8], first: &[u8], second: usize) -> Self {
         let start = first.as_ptr().addr().wrapping_sub(page.as_ptr().addr());
         let middle = start.wrapping_add(first.len());
-        // Pages have 64 KiB at most.
+        // Pages have 64 KiB at most: what is further away is in none.
+        let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         Self {
-            start: start as u32,
-            middle: middle as u32,
-            end: middle.wrapping_add(second) as u32,
+            start: number(start),
+            middle: number(middle),
+            end: number(middle.wrapping_add(second)),
         }
     }
 }
@@ -202,6 +209,7 @@ impl<'p> Part<'p> {
     #[inline]
     #[must_use]
     pub fn first(&self) -> &[u8] {
+        self.held.witness();
         // SAFETY: rule 6: so many bytes are within the page, which stays as long as `self.held` does
         // (rule 1).
         unsafe { std::slice::from_raw_parts(self.bytes.as_ptr(), self.first as usize) }
@@ -211,6 +219,7 @@ impl<'p> Part<'p> {
     #[inline]
     #[must_use]
     pub fn second(&self) -> &[u8] {
+        self.held.witness();
         // SAFETY: as for the first piece, which it follows.
         unsafe {
             let second = self.bytes.as_ptr().add(self.first as usize);
