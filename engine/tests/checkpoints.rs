@@ -14,16 +14,24 @@ fn file(place: &Place, name: &str) -> PathBuf {
     place.path().join(name)
 }
 
-fn logs_of(path: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+fn log_entries(path: &Path) -> impl Iterator<Item = DirEntry> {
     let entries = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap());
-    let logs = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("wal"));
-    let read = |entry: DirEntry| (entry.path(), std::fs::read(entry.path()).unwrap());
-    logs.map(read).collect()
+    entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("wal"))
 }
 
-fn log_bytes(path: &Path) -> usize {
-    let logs = logs_of(path);
-    logs.iter().map(|(_, bytes)| bytes.len()).sum()
+fn logs_of(path: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let read = |entry: DirEntry| (entry.path(), std::fs::read(entry.path()).unwrap());
+    log_entries(path).map(read).collect()
+}
+
+/// Of a database that is open: a segment that gets another name meanwhile is looked for again.
+fn log_bytes(path: &Path) -> u64 {
+    loop {
+        let bytes = log_entries(path).map(|entry| Some(entry.metadata().ok()?.len()));
+        if let Some(bytes) = bytes.sum() {
+            return bytes;
+        }
+    }
 }
 
 #[test]
