@@ -38,7 +38,7 @@ impl Hints {
     pub(super) fn guess(&self, above: Frame, child: usize, at: PageRef) -> Option<Guessed> {
         // Neighbouring children have neighbouring words; those of one page begin anywhere.
         let first = above.index.wrapping_mul(0x9E37_79B1) as usize;
-        let word = (first + child) & self.0.len().wrapping_sub(1);
+        let word = first.wrapping_add(child) & self.0.len().wrapping_sub(1);
         // Relaxed, as all that is done with words: rule 2.
         let said = self.0.get(word)?.load(Ordering::Relaxed);
         let at = at.bits() as u32;

@@ -94,7 +94,6 @@ struct Way<'g, 't> {
 
 /// An inner page whose children are leaves, and the child that a way goes on in.
 struct Parent<'g, 't> {
-    at: PageRef,
     seen: Seen<'g, 't>,
     index: usize,
 }
@@ -285,8 +284,8 @@ impl<'t> TreeRange<'t> {
         self.enter(end, at, seen.pin(), &view);
         if let Some(parent) = parent
             && let ahead @ 1.. = self.leaves_ahead(end)
+            && let Some(inner) = tree.quick_inner(parent.seen.page(), 1)
         {
-            let inner = tree.inner(parent.seen.page(), parent.at, 1)?;
             prefetch_leaves(guard, &inner, parent.index, end, ahead);
         }
         Ok(())
@@ -310,7 +309,7 @@ impl<'t> TreeRange<'t> {
                 let (at, level, index) = (step.at, step.level, step.index.into());
                 let seen = guard.see(at, Hint::Normal).ok_or(Missing { at, level })?;
                 let inner = tree.inner(seen.page(), at, level)?;
-                parent = Some(Parent { at, seen, index });
+                parent = Some(Parent { seen, index });
                 let child = inner.child(index);
                 (child.map_err(|damage| tree.damage(at, damage))?, level - 1)
             }
@@ -339,7 +338,7 @@ impl<'t> TreeRange<'t> {
                 index: index as u16,
                 len: inner.len() as u16,
             });
-            parent = Some(Parent { at, seen, index });
+            parent = Some(Parent { seen, index });
             (at, level) = (child, level - 1);
         }
         Ok(Some(Way { leaf: at, parent }))
