@@ -108,19 +108,23 @@ fn compare(base: &Base, roots: &[Root; 2], models: &[Records; 2]) {
 }
 
 impl Owner {
-    fn new(sim: &SimDisk) -> Arc<Self> {
+    fn empty(sim: &SimDisk) -> Self {
         let (base, found) = open(sim);
         let now = State {
             alive: found.alive,
             roots: [Root::EMPTY; 2],
             models: Default::default(),
         };
-        let owner = Arc::new(Self {
+        Self {
             base,
             now: Mutex::new(now),
             turn: Mutex::new(()),
             durable: Mutex::default(),
-        });
+        }
+    }
+
+    fn new(sim: &SimDisk) -> Arc<Self> {
+        let owner = Arc::new(Self::empty(sim));
         owner.merge(2 * KEYS);
         owner
     }
@@ -171,6 +175,24 @@ impl Owner {
             !random.one_in(4)
         });
         self.base.collect().unwrap();
+    }
+
+    /// One record in a page of its own, in place of the one that was there.
+    fn put(&self, seed: u64) {
+        let (key, made) = (b"k".to_vec(), (seed, 100));
+        self.make(|next, work| {
+            let (value, vectors, at) = (&value(made)[..], &[][..], Timestamp(work.epoch().0));
+            let body = Some(Body::Inline { value, vectors });
+            let update = Update {
+                key: &key,
+                at,
+                body,
+            };
+            let merged = work.merge(&self.base.tree(TREES[0]), &next.roots[0], &[update]);
+            next.roots[0] = merged.unwrap().0;
+            next.models[0].insert(key.clone(), made);
+            true
+        });
     }
 
     /// Both trees from end to end, in short steps.
@@ -283,5 +305,29 @@ fn merges_checkpoints_compaction_eviction_and_readers() {
         drop((owner, state));
         let (base, found) = open(&sim);
         compare(&base, &decode(&found.meta.unwrap()), &durable);
+    });
+}
+
+/// A page that is on its way to the file keeps its place until it is there: the page that has the place
+/// next is written after it, and read back.
+#[test]
+fn a_place_is_written_by_its_last_owner() {
+    let model = Model::new("pages_base::a_place_is_written_by_its_last_owner");
+    model.schedules(4_000).check(|| {
+        let sim = SimDisk::with_options(random_u64(), SimOptions::default());
+        let owner = Arc::new(Owner::empty(&sim));
+        owner.put(0);
+        let other = Arc::clone(&owner);
+        let writer = thread::spawn(move || other.base.write_out(0).unwrap());
+        for seed in 1..4 {
+            owner.put(seed);
+            owner.base.collect().unwrap();
+        }
+        writer.join().unwrap();
+        owner.checkpoint();
+        let models = owner.now.lock().models.clone();
+        drop(owner);
+        let (base, found) = open(&sim);
+        compare(&base, &decode(&found.meta.unwrap()), &models);
     });
 }
