@@ -1,13 +1,15 @@
-//! Random operations beside a plain ordered map: one thread, several open snapshots, reopening.
+//! Random operations beside a plain ordered map: writes of all kinds and savepoints among them, one thread,
+//! several open snapshots, reopening.
 
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails its test")]
 
+mod append;
 mod common;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use common::Place;
+use common::{Place, small};
 use proptest::prelude::*;
 use vellum::{Database, Durability, ReadTransaction, Table, Transaction};
 
@@ -16,7 +18,12 @@ type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 #[derive(Clone, Debug)]
 enum Write {
     Put(Vec<u8>, Vec<u8>),
+    Append(Vec<u8>, Vec<u8>),
     Remove(Vec<u8>),
+    RemoveFrom(Vec<u8>, Vec<u8>),
+    Save,
+    /// To one of the savepoints that stand.
+    Back(usize),
 }
 
 #[derive(Clone, Debug)]
@@ -45,11 +52,19 @@ fn writes() -> impl Strategy<Value = Vec<Write>> {
         1 => (1_000usize..5_000).prop_map(|len| vec![5; len]),
         1 => (20_000usize..150_000).prop_map(|len| vec![7; len]),
     ];
-    let put = (key(), value).prop_map(|(key, value)| Write::Put(key, value));
-    prop::collection::vec(
-        prop_oneof![3 => put, 1 => key().prop_map(Write::Remove)],
-        0..8,
-    )
+    let few = prop::collection::vec(any::<u8>(), 0..20);
+    let one = prop_oneof![
+        6 => (key(), value).prop_map(|(key, value)| Write::Put(key, value)),
+        2 => key().prop_map(Write::Remove),
+        2 => (key(), few).prop_map(|(key, more)| Write::Append(key, more)),
+        1 => (key(), key()).prop_map(|(one, other)| Write::RemoveFrom(
+            one.clone().min(other.clone()),
+            one.max(other)
+        )),
+        1 => Just(Write::Save),
+        1 => any::<usize>().prop_map(Write::Back),
+    ];
+    prop::collection::vec(one, 0..12)
 }
 
 fn bound() -> impl Strategy<Value = Bound<Vec<u8>>> {
@@ -75,22 +90,47 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// Makes the writes in `txn` and in the map of what it should see.
 fn write(txn: &mut Transaction, table: &Table, map: &mut Map, writes: &[Write]) {
+    let mut saved = Vec::new();
     for one in writes {
         match one {
             Write::Put(key, value) => {
                 txn.insert(table, key, value).unwrap();
                 map.insert(key.clone(), value.clone());
             }
+            Write::Append(key, more) => {
+                txn.merge(table, key, "append", more).unwrap();
+                map.entry(key.clone()).or_default().extend(more);
+            }
             Write::Remove(key) => {
                 txn.remove(table, key).unwrap();
                 map.remove(key);
             }
+            Write::RemoveFrom(from, to) => {
+                let before = map.len();
+                map.retain(|key, _| key < from || key >= to);
+                let removed = txn.delete_range::<Vec<u8>>(table, from..to).unwrap();
+                assert_eq!(removed as usize, before - map.len());
+            }
+            Write::Save => saved.push((txn.savepoint(), map.clone())),
+            Write::Back(which) => {
+                saved.truncate(which % saved.len().max(1) + 1);
+                if let Some((savepoint, then)) = saved.last() {
+                    txn.rollback_to(savepoint).unwrap();
+                    map.clone_from(then);
+                }
+            }
         }
         // Gets see the own writes at once.
-        let (Write::Put(key, _) | Write::Remove(key)) = one;
-        let got = txn.get(table, key).unwrap().map(|value| value.to_vec());
-        assert_eq!(got.as_ref(), map.get(key));
+        if let Write::Put(key, _)
+        | Write::Append(key, _)
+        | Write::Remove(key)
+        | Write::RemoveFrom(key, _) = one
+        {
+            let got = txn.get(table, key).unwrap().map(|value| value.to_vec());
+            assert_eq!(got.as_ref(), map.get(key));
+        }
     }
 }
 
@@ -187,7 +227,9 @@ struct Run {
 
 impl Run {
     fn reopen(&mut self) -> (Database, Table) {
-        let db = self.place.open();
+        let db = append::with_append(small())
+            .open(self.place.path())
+            .unwrap();
         let table = db.table("t").unwrap();
         self.db = Some((db.clone(), table.clone()));
         (db, table)
@@ -226,7 +268,10 @@ impl Run {
             }
             Step::RollBack(writes) => {
                 let mut txn = db.begin().unwrap();
-                write(&mut txn, &table, &mut self.map.clone(), writes);
+                let mut map = self.map.clone();
+                write(&mut txn, &table, &mut map, writes);
+                let all = within(&map, &Bound::Unbounded, &Bound::Unbounded);
+                draw(txn.iter(&table).unwrap(), &all, &[false, true]);
             }
             Step::Hold => self
                 .held
