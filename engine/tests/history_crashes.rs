@@ -3,6 +3,8 @@
 //!
 //! A fifth of `VELLUM_HISTORY_TRANSACTIONS` are its part.
 
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails its test")]
+
 mod histories;
 
 use std::collections::HashSet;
@@ -26,7 +28,9 @@ impl Subject for Books {
     type History = Recorded;
     type Under = Under;
 
-    const TABLE: &'static str = "lists";
+    fn table(db: &Database) -> Table {
+        db.table("lists").unwrap()
+    }
 
     fn begun(sim: &SimDisk) -> Self {
         Self::new(Workload::new(4, 16), Some(sim.clone()))

@@ -5,17 +5,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails its test")]
 
-mod append;
 mod histories;
 
 use std::collections::HashSet;
 use std::time::Duration;
 
-use append::with_append;
 use histories::Tally;
 use histories::crashes::{Place, Subject, go_on_across_crashes};
 use histories::cut_keys::{kept_after, signature, signed};
-use histories::keys::{Work, expect_retryable, judge, record_all};
+use histories::keys::{self, Work, expect_retryable, judge, record_all};
 use histories::session::{ACKNOWLEDGED, ACKNOWLEDGED_DURABLY};
 use histories::trouble::Trouble;
 use vellum::{CommitHandle, Database, Durability, Isolation, Options, Table};
@@ -144,11 +142,13 @@ impl Subject for Books {
     type History = Vec<Transaction>;
     type Under = Under;
 
-    const TABLE: &'static str = "keys";
+    fn table(db: &Database) -> Table {
+        keys::table(db)
+    }
 
     fn options(options: Options) -> Options {
         // All are in one thread: nobody may wait for another's lock.
-        with_append(options.lock_timeout(Duration::ZERO))
+        keys::options(options.lock_timeout(Duration::ZERO))
     }
 
     fn begun(sim: &SimDisk) -> Self {

@@ -1,4 +1,4 @@
-//! Random transactions on real threads over keys and ranges, with merges, savepoints, removals of ranges, locks,
+//! Random transactions on real threads over keys, ranges and an ordered index, with merges, savepoints, removals of ranges, locks,
 //! marks and compare-and-swap, some done again until they commit; at both levels and only reading. Their
 //! history is judged by its timestamps: each snapshot, and the replay in the order of commits, of which ranges
 //! with their phantoms are a part.
@@ -7,12 +7,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails its test")]
 
-mod append;
 mod histories;
 
-use append::with_append;
 use histories::Tally;
-use histories::keys::{Remembered, Work, expect_retryable, judge, record_all};
+use histories::keys::{Remembered, Work, expect_retryable, judge, options, record_all, table};
 use vellum::{Database, Durability, Error, Isolation, Options, Table};
 use vellum_sync::thread;
 use vellum_testkit::Random;
@@ -144,16 +142,16 @@ impl Worker {
 /// A history of some `count` transactions.
 fn history(round: u64, count: u64) -> Vec<Transaction> {
     let directory = tempfile::tempdir().unwrap();
-    let options = Options::new()
+    let small = Options::new()
         .log_segment_bytes(1 << 20)
         .memory_budget(8 << 20);
-    let options = with_append(options);
+    let options = options(small);
     let db = match round % 2 {
         0 => options.open(directory.path().join("ranges.vellum")),
         _ => options.in_memory(),
     };
     let db = db.unwrap();
-    let table = db.table("t").unwrap();
+    let table = table(&db);
     let recorder = Recorder::new();
     let threads = match round % 4 {
         3 => THREADS_MANY,

@@ -43,8 +43,8 @@ pub(crate) trait Subject: Sized {
     /// A transaction that has not ended.
     type Under;
 
-    /// The one table.
-    const TABLE: &'static str;
+    /// The one table, opened or made.
+    fn table(db: &Database) -> Table;
 
     /// More than is common to all.
     fn options(options: Options) -> Options {
@@ -140,7 +140,7 @@ impl Tree {
         // Rule 2.
         let first = sim.trace().len();
         let opened = options::<S>().open_on(sim.disk()).unwrap();
-        let table = opened.table(S::TABLE).unwrap();
+        let table = S::table(&opened);
         let count = 10 + self.random.below(SEGMENT);
         let place = Place {
             db: &opened,
@@ -179,7 +179,7 @@ impl Tree {
         let states: Vec<_> = states.collect();
         let sim = states.get(self.random.index(states.len()))?.disk();
         let db = options::<S>().open_on(sim.disk()).unwrap();
-        let table = db.table(S::TABLE).unwrap();
+        let table = S::table(&db);
         let marks = cut.marks().iter().copied().collect();
         let (subject, history) = (&branch.subject, (&branch.before, recorded));
         let known = subject.known(history, &marks, self.trouble, (&db, &table));

@@ -1,4 +1,4 @@
-//! One transaction over keys and ranges, step by step: reads, ranges from both ends, writes, merges, savepoints,
+//! One transaction over keys and ranges, step by step: reads, ranges from both ends, an ordered index, writes, merges, savepoints,
 //! removals of ranges, locks, marks, compare-and-swap; recorded for the checkers by timestamps.
 //!
 //! 1. What is recorded as read is what the engine said. Only of [`Transaction::delete_range`], which says no more
@@ -11,15 +11,47 @@
 
 use std::collections::BTreeMap;
 
+use vellum::plugin::ExtractorFn;
 use vellum::{
-    Database, Error, Isolation, Range, ReadTransaction, Result, Savepoint, Table, Timestamp,
-    Transaction,
+    Database, Error, IndexEntry, Isolation, Options, Ordered, Range, ReadTransaction, Result,
+    Savepoint, Table, Timestamp, Transaction,
 };
 use vellum_testkit::Random;
-use vellum_testkit::history::{self, Recording, Step, check, check_serial};
+use vellum_testkit::history::{
+    self, Extract, Indexed, Lookup, Recording, Step, check, check_serial,
+};
+
+use super::append::with_append;
 
 pub(crate) type Entry = (Vec<u8>, Vec<u8>);
 pub(crate) type Entries = Vec<Entry>;
+
+/// The ordered index of the one table, and its extractor.
+const INDEX: &str = "kinds";
+
+/// Every fourth value is in no index, those after it in one of three places of it.
+fn kind(_: &[u8], value: &[u8]) -> Option<Vec<u8>> {
+    let kind = value.get(8)? % 4;
+    (kind > 0).then(|| vec![kind])
+}
+
+/// With what [`table`] needs.
+pub(crate) fn options(options: Options) -> Options {
+    with_append(options).key_extractor(ExtractorFn::new(INDEX, 1, |key, value, keys| {
+        if let Some(kind) = kind(key, value) {
+            keys.add(kind);
+        }
+        Ok(())
+    }))
+}
+
+/// The table and its index, opened or made.
+pub(crate) fn table(db: &Database) -> Table {
+    let table = db.table("keys").unwrap();
+    db.create_ordered_index(&table, INDEX, Ordered::new(INDEX))
+        .unwrap();
+    table
+}
 
 /// What one caller last committed of a key: its value and version.
 pub(crate) type Remembered = Option<(Vec<u8>, Vec<u8>, Timestamp)>;
@@ -124,7 +156,7 @@ impl Work {
         remembered: &Remembered,
     ) -> Result<()> {
         let key = key(random, self.keys);
-        match random.below(20) {
+        match random.below(22) {
             0..=2 => {
                 let value = txn.get(table, &key)?;
                 self.recording.read(&key, value.as_deref());
@@ -149,7 +181,8 @@ impl Work {
             12 | 13 => self.save_or_roll_back(txn, random)?,
             14 | 15 => self.delete_range(txn, table, &key, random)?,
             16 | 17 => self.lock(txn, table, &key, random)?,
-            18 => self.swap(txn, table, &key, remembered)?,
+            18 | 19 => self.by_index(txn, table, random)?,
+            20 => self.swap(txn, table, &key, remembered)?,
             _ if self.isolation == Isolation::Snapshot => self.mark(txn, table, &key, random)?,
             _ => self.forwards(txn, table, &key, random)?,
         }
@@ -214,6 +247,37 @@ impl Work {
             let first = first.clone();
             self.recording.range(&first, Some(to), back);
         }
+        Ok(())
+    }
+
+    /// As far as it is gone through, or from its end on in whole.
+    fn by_index(&mut self, txn: &Transaction, table: &Table, random: &mut Random) -> Result<()> {
+        let (from, to) = (random.below(4) as u8, random.below(5) as u8);
+        let (from, to) = (vec![from], vec![to.max(from)]);
+        let mut range = txn.range_by_index::<&[u8]>(table, INDEX, &from[..]..&to[..])?;
+        let owned = |entry: IndexEntry<'_>| {
+            let (index_key, key) = (entry.index_key().into_owned(), entry.key().to_vec());
+            (index_key, key, entry.value().to_vec())
+        };
+        let (mut found, mut most) = (Vec::<Indexed>::new(), usize::MAX);
+        if random.one_in(3) {
+            while let Some(entry) = range.next_back() {
+                found.push(owned(entry?));
+            }
+            found.reverse();
+        } else {
+            most = 1 + random.index(4);
+            for entry in range.take(most) {
+                found.push(owned(entry?));
+            }
+        }
+        let lookup = Lookup {
+            extract: Extract(kind),
+            from,
+            to,
+            most,
+        };
+        self.recording.index(lookup, found);
         Ok(())
     }
 

@@ -2,6 +2,8 @@
 
 #![expect(dead_code, reason = "each test binary uses a part of it")]
 
+#[path = "../append/mod.rs"]
+mod append;
 pub(crate) mod crashes;
 pub(crate) mod cut;
 pub(crate) mod cut_keys;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::Bound;
 
+use super::indexed::{Indexed, Lookup};
 use super::own::{Own, Written, own_after, take};
 use super::{Step, Transaction};
 
@@ -25,7 +26,7 @@ pub enum Kind {
     FutureRead,
     /// A value that was replaced before the snapshot.
     StaleRead,
-    /// A range lacks a key, has one too many, or is out of order.
+    /// A range or an index lacks a key, has one too many, or is out of order.
     Phantom,
     /// A value that lacks what was merged into it.
     LostMerge,
@@ -282,6 +283,9 @@ impl<'a> Checker<'a> {
                 Step::Range { from, to, found } => {
                     self.check_range(number, &own, from, to.as_deref(), found);
                 }
+                Step::Index { lookup, found } => {
+                    self.check_index(number, &own, lookup, found);
+                }
                 Step::Write { .. } | Step::Merge { .. } | Step::RollBack { .. } => {}
             }
         }
@@ -308,7 +312,6 @@ impl<'a> Checker<'a> {
         found: &[(Vec<u8>, Vec<u8>)],
     ) {
         self.summary.reads += found.len();
-        let snapshot = self.history[number].snapshot;
         let bounds = (
             Bound::Included(from),
             to.map_or(Bound::Unbounded, Bound::Excluded),
@@ -316,19 +319,10 @@ impl<'a> Checker<'a> {
         if to.is_some_and(|to| to <= from) {
             return;
         }
-        let mut expected: BTreeMap<&[u8], Cow<'_, Vec<u8>>> = self
-            .versions
-            .range::<[u8], _>(bounds)
-            .filter_map(|(key, _)| Some((*key, Cow::Borrowed(self.visible(key, snapshot)?))))
-            .collect();
-        for (key, written) in own.range::<[u8], _>(bounds) {
-            expected.remove(key);
-            let value = written.over(self.visible(key, snapshot).map(Vec::as_slice));
-            expected.extend(value.map(|value| (*key, Cow::Owned(value))));
-        }
-        let found: Vec<(&[u8], &Vec<u8>)> = found
+        let expected = self.within(self.history[number].snapshot, own, bounds);
+        let found: Vec<(&[u8], &[u8])> = found
             .iter()
-            .map(|(key, value)| (key.as_slice(), value))
+            .map(|(key, value)| (key.as_slice(), value.as_slice()))
             .collect();
         if !expected
             .iter()
@@ -338,6 +332,39 @@ impl<'a> Checker<'a> {
             let what = format!("{from:?}..{to:?}: expected {expected:?}, found {found:?}");
             self.report(Kind::Phantom, number, what);
         }
+    }
+
+    fn check_index(&mut self, number: usize, own: &Own<'_>, lookup: &Lookup, found: &[Indexed]) {
+        self.summary.reads += found.len();
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        let records = self.within(self.history[number].snapshot, own, all);
+        let expected = lookup.among(records.iter().map(|(key, value)| (*key, &value[..])));
+        if expected != found {
+            let what = format!("{lookup:?}: expected {expected:?}, found {found:?}");
+            self.report(Kind::Phantom, number, what);
+        }
+    }
+
+    /// What is there in a snapshot with own writes over it.
+    fn within<'k>(
+        &'k self,
+        snapshot: u64,
+        own: &Own<'k>,
+        bounds: (Bound<&[u8]>, Bound<&[u8]>),
+    ) -> BTreeMap<&'k [u8], Cow<'k, [u8]>> {
+        let committed = self.versions.range::<[u8], _>(bounds);
+        let mut there: BTreeMap<&[u8], Cow<'_, [u8]>> = committed
+            .filter_map(|(key, _)| {
+                let value = self.visible(key, snapshot)?;
+                Some((*key, Cow::Borrowed(value.as_slice())))
+            })
+            .collect();
+        for (key, written) in own.range::<[u8], _>(bounds) {
+            there.remove(key);
+            let value = written.over(self.visible(key, snapshot).map(Vec::as_slice));
+            there.extend(value.map(|value| (*key, Cow::Owned(value))));
+        }
+        there
     }
 
     /// Finds the best name for a read that is wrong.

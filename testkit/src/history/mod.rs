@@ -3,7 +3,7 @@
 //!
 //! 1. A read of a key returns what the newest commit at or before the reader's snapshot wrote, or
 //!    what the reader itself wrote before; a range returns exactly the keys for which that is
-//!    something, in order.
+//!    something, in order; an ordered index has exactly these records, in the order of their index keys.
 //! 2. Of two committed transactions that wrote the same key, the later one's snapshot has the
 //!    earlier one's commit: first committer wins. Unless the later one only merged into it: what is merged
 //!    comes to the newest value, in the order of commits, and nothing of it is lost.
@@ -17,11 +17,13 @@
 //! wrongly, though not missed unless the values are equal.
 
 mod check;
+mod indexed;
 mod own;
 mod recorder;
 mod serial;
 
 pub use check::{Anomaly, Kind, Summary, check};
+pub use indexed::{Extract, Indexed, Lookup};
 pub use recorder::{Recorder, Recording};
 pub use serial::check_serial;
 
@@ -45,6 +47,13 @@ pub enum Step {
         to: Option<Vec<u8>>,
         /// The keys and values that were there, in order.
         found: Vec<(Vec<u8>, Vec<u8>)>,
+    },
+    /// An ordered index was read.
+    Index {
+        /// What was asked of it.
+        lookup: Lookup,
+        /// The entries that were there, in order.
+        found: Vec<Indexed>,
     },
     /// A key was written, or removed.
     Write {

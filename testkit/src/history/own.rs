@@ -55,6 +55,6 @@ pub(super) fn take<'a>(own: &mut Own<'a>, steps: &'a [Step], at: usize) {
         }
         // Rule 2.
         Step::RollBack { to } => *own = own_after(&steps[..*to]),
-        Step::Read { .. } | Step::Range { .. } | Step::Standing { .. } => {}
+        Step::Read { .. } | Step::Range { .. } | Step::Index { .. } | Step::Standing { .. } => {}
     }
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::indexed::{Indexed, Lookup};
 use super::own::{Written, own_after};
 use super::{Isolation, Step, Transaction};
 use crate::ticks::Ticked;
@@ -98,6 +99,11 @@ impl Recording {
             to,
             found,
         });
+    }
+
+    /// An ordered index was read.
+    pub fn index(&mut self, lookup: Lookup, found: Vec<Indexed>) {
+        self.transaction.steps.push(Step::Index { lookup, found });
     }
 
     /// A key was written, or removed.

@@ -3,8 +3,8 @@
 //!
 //! 1. Transactions that committed writes are replayed in the order of their commits, one after the
 //!    other; those that did not, at their snapshots, behind the commit of that timestamp.
-//! 2. Each read finds in the replay what it found in the history: a value, nothing, a range with exactly
-//!    these keys and values. Own writes come first, in the order of the steps.
+//! 2. Each read finds in the replay what it found in the history: a value, nothing, a range or a part of an
+//!    index with exactly these keys and values. Own writes come first, in the order of the steps.
 //! 3. Of one that asked for snapshot isolation alone and committed, the writes are replayed, and what it was
 //!    promised to stand; of its other reads [`check`](super::check) is the judge.
 //! 4. What was merged comes to what is there in the replay.
@@ -82,6 +82,16 @@ impl Replay {
                     if expected != *found {
                         let what =
                             format!("{from:?}..{to:?}: {expected:?} was there, {found:?} read");
+                        self.found(Kind::NotSerial, number, what);
+                    }
+                }
+                Step::Index { lookup, found } if reads_count => {
+                    self.summary.reads += found.len();
+                    let records = range(&self.contents, &own, b"", None);
+                    let records = records.iter().map(|(key, value)| (&key[..], &value[..]));
+                    let expected = lookup.among(records);
+                    if expected != *found {
+                        let what = format!("{lookup:?}: {expected:?} was there, {found:?} read");
                         self.found(Kind::NotSerial, number, what);
                     }
                 }

@@ -33,6 +33,27 @@ pub(super) fn range(from: &str, to: &str, found: &[(&str, &str)]) -> Step {
     }
 }
 
+fn by_value(_: &[u8], value: &[u8]) -> Option<Vec<u8>> {
+    value.first().map(|first| vec![*first])
+}
+
+/// By the first letters of values; at most so many.
+pub(super) fn index(from: &str, to: &str, most: usize, found: &[(&str, &str)]) -> Step {
+    let (from, to, extract) = (from.into(), to.into(), Extract(by_value));
+    let entry = |(key, value): &(&str, &str)| {
+        (value.as_bytes()[..1].into(), (*key).into(), (*value).into())
+    };
+    Step::Index {
+        lookup: Lookup {
+            extract,
+            from,
+            to,
+            most,
+        },
+        found: found.iter().map(entry).collect(),
+    }
+}
+
 pub(super) fn merge(key: &str, operand: &str) -> Step {
     Step::Merge {
         key: key.into(),
@@ -230,6 +251,39 @@ fn phantoms_in_ranges() {
         [Kind::Phantom],
         "another value"
     );
+}
+
+#[test]
+fn phantoms_in_indexes() {
+    let moved = transaction(1, 2, vec![write("a", "x2"), write("c", "a2")]);
+    let check = |snapshot, asked| {
+        let reader = transaction(snapshot, 0, vec![asked]);
+        kinds(&begin_with(vec![moved.clone(), reader]))
+    };
+    let (old, new) = ([("a", "a1"), ("b", "b1")], [("c", "a2"), ("b", "b1")]);
+    let all = |most, found: &[_]| index("a", "d", most, found);
+    assert_eq!(check(1, all(9, &old)), []);
+    assert_eq!(check(2, all(9, &new)), []);
+    assert_eq!(check(1, all(1, &old[..1])), []);
+    assert_eq!(check(2, index("b", "y", 9, &[new[1], ("a", "x2")])), []);
+    for (snapshot, wrong) in [
+        (2, all(9, &old)),
+        (1, all(9, &new)),
+        (1, all(9, &[old[1], old[0]])),
+        (1, all(9, &[("a", "a0"), old[1]])),
+        (1, all(9, &old[..1])),
+        (1, all(1, &old[1..])),
+        (2, index("b", "x", 9, &[new[1], ("a", "x2")])),
+    ] {
+        assert_eq!(check(snapshot, wrong), [Kind::Phantom]);
+    }
+    let own = vec![write("b", "a3"), merge("c", "b"), write("a", "")];
+    let own = |found: &[_]| transaction(1, 0, [own.clone(), vec![all(9, found)]].concat());
+    assert_eq!(
+        kinds(&begin_with(vec![own(&[("b", "a3"), ("c", "b")])])),
+        []
+    );
+    assert_eq!(kinds(&begin_with(vec![own(&old)])), [Kind::Phantom]);
 }
 
 #[test]
