@@ -92,8 +92,8 @@ pub use typed::Plain;
 #[cfg(feature = "serde")]
 pub use typed::Postcard;
 pub use typed::{
-    Codec, CodecError, EncodeBuffer, KeyCodec, Prefix, Readable, TypedEntry, TypedRange,
-    TypedTable, TypedValue,
+    Codec, CodecError, EncodeBuffer, KeyCodec, Prefix, Readable, TypedEntry, TypedIndexEntry,
+    TypedIndexRange, TypedKeys, TypedRange, TypedTable, TypedValue,
 };
 pub use vacuum::VacuumReport;
 pub use vellum_base::{

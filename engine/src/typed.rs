@@ -17,6 +17,7 @@
 
 mod codec;
 mod entry;
+mod indexed;
 mod locks;
 mod numbers;
 mod option;
@@ -34,6 +35,7 @@ pub(crate) mod types;
 
 pub use codec::{Codec, CodecError, EncodeBuffer, KeyCodec};
 pub use entry::{TypedEntry, TypedValue};
+pub use indexed::{TypedIndexEntry, TypedIndexRange, TypedKeys};
 #[cfg(feature = "zerocopy")]
 pub use plain::Plain;
 #[cfg(feature = "serde")]

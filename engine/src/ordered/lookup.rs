@@ -59,6 +59,10 @@ impl<'t> IndexEntry<'t> {
         self.record.value()
     }
 
+    pub(crate) fn into_both(self) -> (Key<'t>, Value<'t>) {
+        (self.key, self.record.into_value())
+    }
+
     /// The record's version.
     #[must_use]
     pub fn version(&self) -> Option<Timestamp> {
@@ -86,6 +90,26 @@ pub struct IndexRange<'t> {
 }
 
 impl<'t> IndexRange<'t> {
+    /// Of index keys within the bounds.
+    pub(crate) fn within(
+        reading: Reading<'t>,
+        table: &Table,
+        index: &str,
+        bounds: &Bounds<'_>,
+    ) -> Result<Self> {
+        Self::of(reading, table, index, &EntryBounds::of(bounds))
+    }
+
+    /// Of index keys that begin so.
+    pub(crate) fn beginning(
+        reading: Reading<'t>,
+        table: &Table,
+        index: &str,
+        prefix: &[u8],
+    ) -> Result<Self> {
+        Self::of(reading, table, index, &EntryBounds::of_prefix(prefix))
+    }
+
     fn of(reading: Reading<'t>, table: &Table, index: &str, bounds: &EntryBounds) -> Result<Self> {
         let (catalog, at) = (reading.reader().schema(), reading.reader().at());
         let (entries, is_unique) = catalog.ordered(table, index, at)?;
@@ -164,7 +188,7 @@ macro_rules! reads {
                     lower: index_key,
                     upper: index_key,
                 };
-                IndexRange::of(self.reading(), table, index, &EntryBounds::of(&bounds))
+                IndexRange::within(self.reading(), table, index, &bounds)
             }
 
             /// The records with index keys in `range`, in the order of those, then of their keys; from
@@ -204,8 +228,7 @@ macro_rules! reads {
                 index: &str,
                 range: impl RangeBounds<K>,
             ) -> Result<IndexRange<'_>> {
-                let bounds = EntryBounds::of(&Bounds::of(&range));
-                IndexRange::of(self.reading(), table, index, &bounds)
+                IndexRange::within(self.reading(), table, index, &Bounds::of(&range))
             }
 
             /// The records whose index keys begin with `prefix`; as
@@ -219,8 +242,7 @@ macro_rules! reads {
                 index: &str,
                 prefix: impl AsRef<[u8]>,
             ) -> Result<IndexRange<'_>> {
-                let bounds = EntryBounds::of_prefix(prefix.as_ref());
-                IndexRange::of(self.reading(), table, index, &bounds)
+                IndexRange::beginning(self.reading(), table, index, prefix.as_ref())
             }
         }
     };

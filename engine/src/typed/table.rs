@@ -249,7 +249,7 @@ impl<K: KeyCodec, V: Codec> TypedTable<K, V> {
     where
         K::Arg<'k>: 'k,
     {
-        self.with_bounds(&range, |bounds| self.bounded(read, bounds))
+        self.with_bounds::<K, _>(&range, |bounds| self.bounded(read, bounds))
     }
 
     /// Removes all records with keys in `range` that the transaction sees, and returns how many these were:
@@ -279,33 +279,33 @@ impl<K: KeyCodec, V: Codec> TypedTable<K, V> {
     where
         K::Arg<'k>: 'k,
     {
-        self.with_bounds(&range, |bounds| {
+        self.with_bounds::<K, _>(&range, |bounds| {
             txn.delete_range::<&[u8]>(&self.raw, bounds)
         })
     }
 
-    fn with_bounds<'k: 'x, 'x, T>(
+    pub(super) fn with_bounds<'k: 'x, 'x, C: KeyCodec, T>(
         &self,
-        range: &'x impl RangeBounds<K::Arg<'k>>,
+        range: &'x impl RangeBounds<C::Arg<'k>>,
         work: impl FnOnce((Bound<&[u8]>, Bound<&[u8]>)) -> Result<T>,
     ) -> Result<T>
     where
-        K::Arg<'k>: 'k,
+        C::Arg<'k>: 'k,
     {
         let (mut lower, mut upper) = (EncodeBuffer::new(), EncodeBuffer::new());
-        let lower = self.bound(range.start_bound(), &mut lower)?;
-        let upper = self.bound(range.end_bound(), &mut upper)?;
+        let lower = self.bound::<C>(range.start_bound(), &mut lower)?;
+        let upper = self.bound::<C>(range.end_bound(), &mut upper)?;
         work((lower, upper))
     }
 
-    fn bound<'x, 'k: 'x>(
+    fn bound<'x, 'k: 'x, C: KeyCodec>(
         &self,
-        bound: Bound<&'x K::Arg<'k>>,
+        bound: Bound<&'x C::Arg<'k>>,
         buffer: &'x mut EncodeBuffer,
     ) -> Result<Bound<&'x [u8]>> {
         let key = match bound {
             Bound::Unbounded => return Ok(Bound::Unbounded),
-            Bound::Included(key) | Bound::Excluded(key) => K::encode(key, buffer),
+            Bound::Included(key) | Bound::Excluded(key) => C::encode(key, buffer),
         };
         let key = key.map_err(|error| self.unencoded(&error))?;
         Ok(match bound {
