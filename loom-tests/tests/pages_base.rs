@@ -299,7 +299,7 @@ fn merges_checkpoints_compaction_eviction_and_readers() {
         let state = owner.now.lock().clone();
         compare(&owner.base, &state.roots, &state.models);
         let trees = [0, 1].map(|tree| (TREES[tree], state.roots[tree]));
-        let report = owner.base.verify(&state.alive, &trees).unwrap();
+        let report = owner.base.verify(&state.alive, &trees, &[]).unwrap();
         assert!(report.is_clean(), "{report:?}");
         let durable = owner.durable.lock().clone();
         drop((owner, state));

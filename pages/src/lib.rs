@@ -31,6 +31,7 @@
 //! | [`mod@file`], [`space`], [`superblock`] | the file: pages, free space, where everything begins |
 //! | [`state`] | epochs, which of them live, what they still need; checkpoints |
 //! | [`tree`] | B+trees |
+//! | [`array`] | arrays of elements by number |
 //! | [`base`] | all of it as one object: units of work, writing out, checkpoints, large values, `verify` |
 //!
 //! # Hazards
@@ -39,6 +40,7 @@
 //! the rule answers: [9](#hazards) checkpoints, logs and places that overtake each other;
 //! [14](#hazards) images of different ages and eviction; [15](#hazards) a read that is under way while its place is given away.
 
+pub mod array;
 pub mod base;
 pub mod error;
 pub mod file;

@@ -23,6 +23,7 @@
 //! [13]: crate#hazards
 //! [15]: crate#hazards
 
+mod arrays;
 mod large;
 mod lists;
 mod load;
@@ -56,7 +57,7 @@ pub use large::LargeValue;
 pub use lists::LARGE_BYTES_MAX;
 pub use load::Load;
 pub use stats::BaseStats;
-pub use verify::{Lost, TreeReport, VerifyReport};
+pub use verify::{ArrayReport, Lost, TreeReport, VerifyReport};
 pub use work::Work;
 
 use stats::Tallies;

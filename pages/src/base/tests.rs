@@ -1,5 +1,6 @@
 //! Tests of the façade, on disks that do not crash.
 
+mod arrays;
 mod compact;
 mod large;
 mod load;

@@ -1,4 +1,4 @@
-//! Looking at everything: every page of a state's trees and of their large values, and the free map.
+//! Looking at everything: every page of a state's trees, of their large values and of arrays, and the free map.
 //! Whoever keeps the state alive may call, beside all others.
 //!
 //! 1. Trees are looked at as [`Tree::examine`] does. A page that has been written is read from the file
@@ -12,10 +12,13 @@
 //!
 //! [`Tree::examine`]: crate::tree::Tree::examine
 
+use std::ops::Range;
+
 use vellum_base::Corruption;
 
 use super::{Base, TREE_PAGE};
 use crate::PageError;
+use crate::array::{Array, ArrayRoot};
 use crate::page::{PageRef, PageSize, TreeId};
 use crate::state::Alive;
 use crate::store::{DurableState, SpaceReport};
@@ -27,11 +30,13 @@ use crate::tree::{Examiner, KeySpan, Root};
 pub struct VerifyReport {
     /// Of each tree what is whole, in the order in which they were given.
     pub trees: Vec<TreeReport>,
+    /// Of each array what is whole, likewise.
+    pub arrays: Vec<ArrayReport>,
     /// What is damaged.
     pub damage: Vec<Lost>,
     /// How the free map differs, where it was compared (rule 3).
     pub space: Option<SpaceReport>,
-    /// Every place of the trees, in order.
+    /// Every place of trees and arrays, in order.
     pub(super) places: Vec<PageRef>,
 }
 
@@ -42,6 +47,8 @@ pub struct Lost {
     pub damage: Corruption,
     /// The records of a tree, if it is that.
     pub records: Option<(TreeId, KeySpan)>,
+    /// The elements of an array, if it is that.
+    pub elements: Option<(TreeId, Range<u64>)>,
 }
 
 /// What a tree consists of.
@@ -67,6 +74,21 @@ pub struct TreeReport {
     pub steps: u64,
 }
 
+/// What an array consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArrayReport {
+    /// The array.
+    pub array: TreeId,
+    /// Its elements.
+    pub elements: u64,
+    /// Its pages of elements.
+    pub pages: u64,
+    /// Its directories.
+    pub directories: u64,
+    /// Steps of the file that all of it takes.
+    pub steps: u64,
+}
+
 impl VerifyReport {
     /// Whether nothing is wrong, as far as was looked.
     #[must_use]
@@ -76,14 +98,23 @@ impl VerifyReport {
 }
 
 impl Base {
-    /// Looks at all pages of the trees of a living epoch, by their roots there; all of its trees, for
+    /// Looks at all pages of the trees and arrays of a living epoch, by their roots there; all that it has, for
     /// space to be compared. Reads everything.
     ///
     /// # Errors
     /// [`PageError::Read`], [`PageError::NoFrame`]: it could not be looked at. Damage is in the report.
-    pub fn verify(&self, of: &Alive, trees: &[(TreeId, Root)]) -> Result<VerifyReport, PageError> {
+    pub fn verify(
+        &self,
+        of: &Alive,
+        trees: &[(TreeId, Root)],
+        arrays: &[(Array, ArrayRoot)],
+    ) -> Result<VerifyReport, PageError> {
         let durable = self.store.durable_state()?;
-        let mut report = self.verify_trees(trees, &VerifyReport::default())?;
+        let none = VerifyReport::default();
+        let mut report = self.verify_trees(trees, &none)?;
+        for (array, root) in arrays {
+            self.verify_array(array, root, &none, &mut report)?;
+        }
         let damage = durable.damage.iter().cloned();
         report.damage.extend(damage.map(Lost::of_file));
         if durable.alive.epoch() == of.epoch() {
@@ -184,6 +215,7 @@ impl Lost {
         Self {
             damage,
             records: None,
+            elements: None,
         }
     }
 }
@@ -217,6 +249,10 @@ impl Examiner for Looking<'_> {
     /// Rule 2.
     fn lost(&mut self, damage: Corruption, keys: KeySpan) {
         let records = Some((self.tree, keys));
-        self.report.damage.push(Lost { damage, records });
+        self.report.damage.push(Lost {
+            damage,
+            records,
+            elements: None,
+        });
     }
 }

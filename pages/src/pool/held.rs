@@ -113,6 +113,12 @@ impl<'p> Held<'p> {
     pub fn at(&self) -> Option<PageRef> {
         self.shared.frames.at(self.frame)
     }
+
+    /// A part of it, by the pin that it is held by.
+    #[must_use]
+    pub(crate) fn into_part(self, span: Span) -> Part<'p> {
+        Part::new(self, span)
+    }
 }
 
 impl Deref for Held<'_> {

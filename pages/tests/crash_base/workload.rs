@@ -143,7 +143,7 @@ pub(crate) fn judge(base: &Base, found: &Found, expected: Option<&Attempt>) -> R
     }
     compare(base, &roots, models)?;
     let trees = [(TREES[0], roots[0]), (TREES[1], roots[1])];
-    let report = base.verify(&found.alive, &trees);
+    let report = base.verify(&found.alive, &trees, &[]);
     let report = report.map_err(|error| format!("verify: {error}"))?;
     if !report.is_clean() || report.space.is_none() {
         return Err(format!("verify: {report:?}"));

@@ -40,7 +40,7 @@ fn go_on(base: &Base, root: &Root, round: u64) -> (Root, Alive) {
 }
 
 fn is_clean(base: &Base, alive: &Alive, trees: &[(TreeId, Root)]) {
-    let report = base.verify(alive, trees).unwrap();
+    let report = base.verify(alive, trees, &[]).unwrap();
     assert!(report.space.is_some() && report.is_clean(), "{report:?}");
 }
 

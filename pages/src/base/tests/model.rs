@@ -293,7 +293,10 @@ impl Run {
         assert_eq!(self.base.stats().store.waiting, 0);
         assert_eq!(self.base.stats().unwritten_pages, 0);
         assert_eq!(self.base.pool().dirty_bytes(), 0);
-        let report = self.base.verify(&self.now.alive, &self.trees()).unwrap();
+        let report = self
+            .base
+            .verify(&self.now.alive, &self.trees(), &[])
+            .unwrap();
         assert!(report.is_clean(), "{report:?}");
         assert!(report.space.is_some());
         let used = self.base.stats().store.space.used;

@@ -26,7 +26,7 @@ fn two(base: &Base) -> (Alive, [(TreeId, Root); 2], Large) {
     (alive, [(IDS[0], one), (IDS[1], other)], large)
 }
 
-fn spoil(file: &dyn File, at: PageRef) {
+pub(super) fn spoil(file: &dyn File, at: PageRef) {
     let mut byte = [0];
     file.read_at(&mut byte, at.offset() + 100).unwrap();
     file.write_at(&[byte[0] ^ 1], at.offset() + 100).unwrap();
@@ -40,10 +40,10 @@ fn damage_on_the_disk_is_found_though_the_page_is_in_memory() {
     let file = sim.open(FILE_NAME, OpenMode::Write).unwrap();
     let top = trees[0].1.top.unwrap().0;
     // Not written yet: what stands in the file is nobody's.
-    let report = base.verify(&alive, &trees).unwrap();
+    let report = base.verify(&alive, &trees, &[]).unwrap();
     assert!(report.is_clean() && report.space.is_none());
     checkpoint(&base, &alive, b"").unwrap();
-    let report = base.verify(&alive, &trees).unwrap();
+    let report = base.verify(&alive, &trees, &[]).unwrap();
     assert!(report.is_clean() && report.space.is_some(), "{report:?}");
     let [one, two] = &report.trees[..] else {
         panic!("{report:?}")
@@ -54,7 +54,7 @@ fn damage_on_the_disk_is_found_though_the_page_is_in_memory() {
     for at in pages.all().chain([top]) {
         assert_eq!(base.pool().hold(at).is_some(), at == top);
         spoil(&*file, at);
-        let report = base.verify(&alive, &trees).unwrap();
+        let report = base.verify(&alive, &trees, &[]).unwrap();
         let [damage] = &report.damage[..] else {
             panic!("{report:?}")
         };
@@ -63,7 +63,7 @@ fn damage_on_the_disk_is_found_though_the_page_is_in_memory() {
         assert!(report.trees.len() == 2, "the others are looked at");
         spoil(&*file, at);
     }
-    assert!(base.verify(&alive, &trees).unwrap().is_clean());
+    assert!(base.verify(&alive, &trees, &[]).unwrap().is_clean());
 }
 
 #[test]
@@ -76,12 +76,14 @@ fn a_damaged_tree_hides_no_other_and_a_forgotten_one_is_lost_space() {
         records: 399,
         ..trees[0].1
     };
-    let report = base.verify(&alive, &[(IDS[0], wrong), trees[1]]).unwrap();
+    let report = base
+        .verify(&alive, &[(IDS[0], wrong), trees[1]], &[])
+        .unwrap();
     assert_eq!((report.trees.len(), report.damage.len()), (2, 1));
-    let report = base.verify(&alive, &trees[..1]).unwrap();
+    let report = base.verify(&alive, &trees[..1], &[]).unwrap();
     let lost = report.space.unwrap();
     assert_eq!(lost.leaked_steps, 43);
-    let report = base.verify(&found.alive, &[]).unwrap();
+    let report = base.verify(&found.alive, &[], &[]).unwrap();
     assert!(report.space.is_none(), "not the last checkpoint's");
 }
 
@@ -97,7 +99,7 @@ fn every_damaged_page_is_reported_with_the_keys_that_it_loses() {
     drop((base, alive));
     let (base, found) = open(&sim, SMALL);
     let trees = [(IDS[0], root)];
-    let whole = base.verify(&found.alive, &trees).unwrap();
+    let whole = base.verify(&found.alive, &trees, &[]).unwrap();
     assert!(whole.is_clean() && whole.space.is_some(), "{whole:?}");
     let top = root.top.unwrap().0;
     let leaves: Vec<PageRef> = whole
@@ -116,7 +118,7 @@ fn every_damaged_page_is_reported_with_the_keys_that_it_loses() {
         spoil(&*file, at);
     }
     let (base, found) = open(&sim, SMALL);
-    let report = base.verify(&found.alive, &trees).unwrap();
+    let report = base.verify(&found.alive, &trees, &[]).unwrap();
     assert_eq!(report.damage.len(), 3, "{report:?}");
     let lost = |key: &[u8]| {
         let spans = report

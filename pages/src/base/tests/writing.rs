@@ -149,7 +149,7 @@ fn a_unit_goes_on_while_a_checkpoint_writes_and_its_pages_stay_out_of_it() {
     }));
     checkpoint(&base, &alive, &encode(&root)).unwrap();
     assert!(hook.lock().is_none());
-    let report = base.verify(&alive, &[(ID, root)]).unwrap();
+    let report = base.verify(&alive, &[(ID, root)], &[]).unwrap();
     assert!(report.is_clean() && report.space.is_some(), "{report:?}");
     assert!(base.stats().unwritten_pages > 0);
     assert_eq!(Timestamp(1), base.store().durable().2);
