@@ -1,10 +1,10 @@
-//! The crash sweep of the base: units of work over trees and large values, and checkpoints, on the
+//! The crash sweep of the base: units of work over trees, large values and an array, and checkpoints, on the
 //! simulated disk are cut at their events, and the states that a crash may leave there are opened.
 //!
 //! What must hold of every state:
 //! 1. it opens, given the last checkpoint that was noted as what must be there;
 //! 2. what is there is exactly that checkpoint, or the one that was under way: every record of every
-//!    tree, and every large value;
+//!    tree, every large value, and every element of the array;
 //! 3. `verify` finds nothing wrong, with the pages or with the free map;
 //! 4. it takes further units and checkpoints, and opens again with them; openings and what follows
 //!    are cut in turn.

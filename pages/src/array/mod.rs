@@ -69,9 +69,6 @@ use layout::{DirectoryView, PageOf};
 /// Elements of an array, at most.
 pub const ELEMENTS_MAX: u64 = 1 << 48;
 
-/// Levels of directories, at most; more is damage.
-const LEVELS_MAX: u8 = 8;
-
 /// How the elements of an array are laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
@@ -141,10 +138,10 @@ impl Shape {
         len.div_ceil(self.per_page)
     }
 
-    /// Levels of directories over so many pages.
+    /// Levels of directories over so many pages, of [`ELEMENTS_MAX`] elements at most.
     fn levels(self, pages: u64) -> u8 {
         let mut level = 0;
-        while level < LEVELS_MAX && pages > 1 << (u32::from(level) * self.fan_bits()) {
+        while pages > self.below(level) {
             level += 1;
         }
         level
@@ -260,12 +257,10 @@ impl Array {
 
     /// A root says what can be.
     fn check_root(&self, root: &ArrayRoot) -> Result<(), PageError> {
-        let levels = self.shape.levels(self.shape.pages(root.len));
+        let levels = |len| self.shape.levels(self.shape.pages(len));
         let is_right = match root.top {
             None => root.len == 0,
-            Some((_, level)) => {
-                root.len > 0 && root.len <= ELEMENTS_MAX && level == levels && level < LEVELS_MAX
-            }
+            Some((_, level)) => (1..=ELEMENTS_MAX).contains(&root.len) && level == levels(root.len),
         };
         match (is_right, root.top) {
             (true, _) => Ok(()),

@@ -12,6 +12,8 @@ use crate::frames;
 use crate::page::PageRef;
 use crate::pool::{Guard, Held, Hint, Part, Seen, Span};
 
+/// The part of the pool's budget that a reader's list of directories takes at most.
+const SHARE: usize = 16;
 /// Bytes of a cache line.
 const LINE: usize = 64;
 /// Cache lines that are prefetched at once, at most.
@@ -76,13 +78,19 @@ impl Array {
     /// Reads the state that `root` stands for.
     ///
     /// # Errors
-    /// A root that no array of this shape has.
+    /// A root that no array of this shape has; [`PageError::NoFrame`] for an array of more than four thousand times
+    /// the pool's budget, whose directories would be too many.
     pub fn read(&self, root: &ArrayRoot) -> Result<ArrayReader<'_>, PageError> {
         self.check_root(root)?;
         let directories = match root.top {
             None | Some((_, 0)) => 0,
             Some(_) => self.shape.pages(root.len).div_ceil(self.shape.below(1)),
         };
+        // Nobody takes memory for what a root merely says.
+        let bytes = (directories as usize).saturating_mul(size_of::<OnceLock<Held<'_>>>());
+        if bytes > self.pool.budget() / SHARE {
+            return Err(PageError::NoFrame { bytes });
+        }
         Ok(ArrayReader {
             array: self,
             root: *root,

@@ -1,6 +1,7 @@
-//! An owner of a base: two trees, one of them compressed, with large values.
+//! An owner of a base: two trees, one of them compressed, with large values, and an array.
 //!
-//! Each epoch merges records, replaces and deletes some, drops a tree now and then. Some units are
+//! Each epoch merges records, replaces and deletes some, drops a tree now and then, and changes elements and appends
+//! some. Some units are
 //! abandoned, some make pages anew instead; snapshots are held and read; the next unit is at work while a checkpoint of the last
 //! one is made; pages are written out early; the base is dropped and opened again.
 
@@ -8,13 +9,14 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use vellum_base::{Lsn, Timestamp};
+use vellum_pages::array::{Array, ArrayCompaction, ArrayRoot, ArrayWriter, Shape};
 use vellum_pages::base::{Base, BaseOptions, TREE_PAGE, Work};
 use vellum_pages::pool::Hint;
 use vellum_pages::state::Alive;
 use vellum_pages::store::{Found, Opening, Position};
 use vellum_pages::tree::node::{Body, Update, must_be_large};
 use vellum_pages::tree::{Compaction, End, Root};
-use vellum_pages::{PageError, PageRef, TreeId};
+use vellum_pages::{PageError, PageRef, PageSize, TreeId};
 use vellum_testkit::{Random, SimDisk};
 
 /// The trees; pages of the second are compressed.
@@ -31,14 +33,44 @@ pub(crate) fn mark(attempt: usize, noted: bool) -> u64 {
 /// Records of a tree, with what their values and vectors are made from, and how long they are.
 pub(crate) type Records = BTreeMap<Vec<u8>, (u64, usize)>;
 
-/// What all trees hold.
-pub(crate) type Models = [Records; 2];
+/// Of a state, what its trees hold, and what the array's elements are made from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Models {
+    trees: [Records; 2],
+    array: Vec<u64>,
+}
+
+/// A state's roots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Roots {
+    trees: [Root; 2],
+    array: ArrayRoot,
+}
+
+impl Roots {
+    const EMPTY: Self = Self {
+        trees: [Root::EMPTY; 2],
+        array: ArrayRoot::EMPTY,
+    };
+}
+
+/// Twelve elements to a page.
+const ELEMENT: usize = 330;
+
+fn array_of(base: &Base) -> Array {
+    let shape = Shape::new(PageSize::K4, ELEMENT).expect("it fits");
+    base.array(TreeId(11), shape)
+}
+
+fn element(seed: u64) -> [u8; ELEMENT] {
+    [(); ELEMENT].map(|()| seed as u8 | 1)
+}
 
 /// A checkpoint that was begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Attempt {
     pub(crate) sequence: u64,
-    roots: [Root; 2],
+    roots: Roots,
     models: Models,
     position: Position,
 }
@@ -58,21 +90,30 @@ fn content((seed, len): (u64, usize)) -> (Vec<u8>, Vec<u8>) {
     (bytes, vectors)
 }
 
-fn encode(roots: &[Root; 2]) -> Vec<u8> {
-    let words = |root: &Root| {
-        let (at, level) = root.top.map_or((0, 0), |(at, level)| (at.bits(), level));
-        [at, level.into(), root.records]
+fn encode(roots: &Roots) -> Vec<u8> {
+    let words = |top: Option<(PageRef, u8)>, count| {
+        let (at, level) = top.map_or((0, 0), |(at, level)| (at.bits(), level));
+        [at, level.into(), count]
     };
-    let words = roots.iter().flat_map(words);
-    words.flat_map(u64::to_le_bytes).collect()
+    let [one, other] = roots.trees.map(|root| words(root.top, root.records));
+    let array = words(roots.array.top, roots.array.len);
+    let words = [one, other, array].concat();
+    words.into_iter().flat_map(u64::to_le_bytes).collect()
 }
 
-fn decode(meta: &[u8]) -> [Root; 2] {
+fn decode(meta: &[u8]) -> Roots {
     let word = |at: usize| u64::from_le_bytes(meta[at * 8..at * 8 + 8].try_into().unwrap());
-    [0, 3].map(|at| Root {
-        top: PageRef::from_bits(word(at)).map(|top| (top, word(at + 1) as u8)),
-        records: word(at + 2),
-    })
+    let top = |at| PageRef::from_bits(word(at)).map(|top| (top, word(at + 1) as u8));
+    Roots {
+        trees: [0, 3].map(|at| Root {
+            top: top(at),
+            records: word(at + 2),
+        }),
+        array: ArrayRoot {
+            top: top(6),
+            len: word(8),
+        },
+    }
 }
 
 /// Opens the base; `at_least` as the log would know it.
@@ -92,14 +133,15 @@ pub(crate) fn open(sim: &SimDisk, at_least: Option<u64>) -> Result<(Base, Found)
     Ok(opened)
 }
 
-fn roots_of(found: &Found) -> [Root; 2] {
+fn roots_of(found: &Found) -> Roots {
     let meta = found.meta.as_deref();
-    meta.map_or([Root::EMPTY; 2], decode)
+    meta.map_or(Roots::EMPTY, decode)
 }
 
-/// Every record of a state is what its model says.
-fn compare(base: &Base, roots: &[Root; 2], models: &Models) -> Result<(), String> {
-    for ((id, root), model) in TREES.into_iter().zip(roots).zip(models) {
+/// Every record and every element of a state is what its model says.
+fn compare(base: &Base, roots: &Roots, models: &Models) -> Result<(), String> {
+    compare_array(base, &roots.array, &models.array)?;
+    for ((id, root), model) in TREES.into_iter().zip(&roots.trees).zip(&models.trees) {
         let tree = base.tree(id);
         let named = |error: PageError| format!("tree {}: {error}", id.0);
         let all = (Bound::Unbounded, Bound::Unbounded);
@@ -131,6 +173,25 @@ fn compare(base: &Base, roots: &[Root; 2], models: &Models) -> Result<(), String
     Ok(())
 }
 
+fn compare_array(base: &Base, root: &ArrayRoot, model: &[u64]) -> Result<(), String> {
+    let array = array_of(base);
+    let named = |error: PageError| format!("array: {error}");
+    let reader = array.read(root).map_err(named)?;
+    if reader.len() != model.len() as u64 {
+        return Err(format!(
+            "array: {} of {} elements",
+            reader.len(),
+            model.len()
+        ));
+    }
+    for (number, seed) in model.iter().enumerate() {
+        if *reader.get(number as u64).map_err(named)? != element(*seed) {
+            return Err(format!("array: {number} is another element"));
+        }
+    }
+    Ok(())
+}
+
 /// Whether a base that was opened is exactly as an attempt left it, or as it was made.
 pub(crate) fn judge(base: &Base, found: &Found, expected: Option<&Attempt>) -> Result<(), String> {
     let roots = roots_of(found);
@@ -142,8 +203,9 @@ pub(crate) fn judge(base: &Base, found: &Found, expected: Option<&Attempt>) -> R
         return Err(format!("not the state of checkpoint {}", attempt.sequence));
     }
     compare(base, &roots, models)?;
-    let trees = [(TREES[0], roots[0]), (TREES[1], roots[1])];
-    let report = base.verify(&found.alive, &trees, &[]);
+    let trees = [0, 1].map(|tree| (TREES[tree], roots.trees[tree]));
+    let arrays = [(array_of(base), roots.array)];
+    let report = base.verify(&found.alive, &trees, &arrays);
     let report = report.map_err(|error| format!("verify: {error}"))?;
     if !report.is_clean() || report.space.is_none() {
         return Err(format!("verify: {report:?}"));
@@ -154,7 +216,7 @@ pub(crate) fn judge(base: &Base, found: &Found, expected: Option<&Attempt>) -> R
 #[derive(Clone)]
 struct State {
     alive: Alive,
-    roots: [Root; 2],
+    roots: Roots,
     models: Models,
 }
 
@@ -230,9 +292,11 @@ impl<'a> Owner<'a> {
         random: &mut Random,
         (base, now): (&Base, &State),
         work: &Work<'_>,
-    ) -> Result<([Root; 2], Models), PageError> {
+    ) -> Result<(Roots, Models), PageError> {
         let (mut roots, mut models) = (now.roots, now.models.clone());
-        for ((id, root), model) in TREES.into_iter().zip(&mut roots).zip(&mut models) {
+        Self::change_array(random, base, work, (&mut roots.array, &mut models.array))?;
+        let trees = TREES.into_iter().zip(&mut roots.trees);
+        for ((id, root), model) in trees.zip(&mut models.trees) {
             if random.one_in(12) {
                 work.drop_tree(&base.tree(id), root)?;
                 *root = Root::EMPTY;
@@ -269,15 +333,53 @@ impl<'a> Owner<'a> {
         Ok((roots, models))
     }
 
+    fn change_array(
+        random: &mut Random,
+        base: &Base,
+        work: &Work<'_>,
+        (root, model): (&mut ArrayRoot, &mut Vec<u64>),
+    ) -> Result<(), PageError> {
+        let array = array_of(base);
+        if random.one_in(12) {
+            work.drop_array(&array, root)?;
+            *root = ArrayRoot::EMPTY;
+            model.clear();
+        }
+        let writer = ArrayWriter::new(&array, root, work)?;
+        for _ in 0..random.below(12) {
+            let seed = random.next_u64();
+            if random.one_in(3) || model.is_empty() {
+                writer.append(&element(seed))?;
+                model.push(seed);
+            } else {
+                let number = random.index(model.len());
+                let change = |found: &mut [u8]| found.copy_from_slice(&element(seed));
+                writer.update(number as u64, change)?;
+                model[number] = seed;
+            }
+        }
+        *root = writer.finish()?;
+        Ok(())
+    }
+
     /// The state that a unit makes of the newest one by moving pages and putting leaves together.
     fn compact(
         random: &mut Random,
         (base, now): (&Base, &State),
         work: &Work<'_>,
-    ) -> Result<([Root; 2], Models), PageError> {
+    ) -> Result<(Roots, Models), PageError> {
         let mut roots = now.roots;
         let beyond = base.stats().store.space.used + random.below(64);
-        for (id, root) in TREES.into_iter().zip(&mut roots) {
+        let mut from = Some(0);
+        while let Some(first) = from {
+            let what = ArrayCompaction {
+                from: first,
+                beyond,
+                pages: 1 + random.below(5),
+            };
+            (roots.array, from) = array_of(base).compact(&roots.array, &what, work)?;
+        }
+        for (id, root) in TREES.into_iter().zip(&mut roots.trees) {
             let mut from = Some(Vec::new());
             while let Some(first) = from {
                 let what = Compaction {

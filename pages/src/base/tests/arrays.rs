@@ -447,6 +447,15 @@ fn what_is_damaged_is_told_by_its_elements_and_all_else_is_there() {
             ..root
         },
         ArrayRoot {
+            len: u64::MAX,
+            ..root
+        },
+        // No memory is taken for as many directories.
+        ArrayRoot {
+            top: Some((top, 5)),
+            len: 1 << 48,
+        },
+        ArrayRoot {
             top: Some((top, level + 1)),
             ..root
         },
