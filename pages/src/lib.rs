@@ -31,7 +31,7 @@
 //! | [`mod@file`], [`space`], [`superblock`] | the file: pages, free space, where everything begins |
 //! | [`state`] | epochs, which of them live, what they still need; checkpoints |
 //! | [`tree`] | B+trees |
-//! | [`array`] | arrays of elements by number |
+//! | [`mod@array`] | arrays of elements by number |
 //! | [`base`] | all of it as one object: units of work, writing out, checkpoints, large values, `verify` |
 //!
 //! # Hazards
