@@ -313,7 +313,7 @@ fn merges_checkpoints_compaction_eviction_and_readers() {
 #[test]
 fn a_place_is_written_by_its_last_owner() {
     let model = Model::new("pages_base::a_place_is_written_by_its_last_owner");
-    model.schedules(4_000).check(|| {
+    model.schedules(2_500).check(|| {
         let sim = SimDisk::with_options(random_u64(), SimOptions::default());
         let owner = Arc::new(Owner::empty(&sim));
         owner.put(0);

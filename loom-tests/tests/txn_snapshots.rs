@@ -82,7 +82,7 @@ fn a_transaction_sees_a_commit_whole_or_not_at_all() {
 #[test]
 fn the_visible_watermark_has_no_gap() {
     let model = Model::new("txn_snapshots::the_visible_watermark_has_no_gap");
-    model.preemptions(1).executions(300_000).check(|| {
+    model.preemptions(1).executions(100_000).check(|| {
         let db = store();
         let writers: Vec<_> = [b"a", b"b"]
             .into_iter()

@@ -319,7 +319,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn each_state_stays_what_it_was_and_nothing_leaks(steps in vec(step(), 1..20)) {
+    fn each_state_stays_what_it_was_and_nothing_leaks(steps in vec(step(), 1..14)) {
         let mut run = Run::new();
         for step in steps {
             run.step(step);
