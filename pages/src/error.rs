@@ -58,7 +58,15 @@ pub enum PageError {
     /// The file belongs to another database.
     #[error("the file of pages belongs to another database")]
     Foreign,
-    /// What was asked for cannot be: updates out of order, a key or a record too long.
+    /// What was asked for cannot be: updates out of order, a key or a record too long, an element that is not there.
     #[error("refused: {0}")]
     Refused(String),
+}
+
+/// Damage is passed over, with all that it leads to: for who goes through everything.
+pub(crate) fn left_out(told: Result<(), PageError>) -> Result<(), PageError> {
+    match told {
+        Err(PageError::Corrupt(_)) => Ok(()),
+        told => told,
+    }
 }

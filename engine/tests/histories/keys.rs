@@ -1,5 +1,5 @@
-//! One transaction over keys and ranges, step by step: reads, ranges from both ends, an ordered index, writes, merges, savepoints,
-//! removals of ranges, locks, marks, compare-and-swap; recorded for the checkers by timestamps.
+//! One transaction over keys and ranges, step by step: reads, ranges from both ends, an ordered index, writes,
+//! merges, savepoints, removals of ranges, locks, marks, compare-and-swap; recorded for the checkers by timestamps.
 //!
 //! 1. What is recorded as read is what the engine said. Only of [`Transaction::delete_range`], which says no more
 //!    than how many there were, it is what another transaction of the same snapshot finds: a range read by the

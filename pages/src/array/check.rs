@@ -12,9 +12,9 @@ use vellum_base::Corruption;
 use super::layout::{element, places};
 use super::{Array, ArrayRoot};
 use crate::Epoch;
-use crate::error::PageError;
+use crate::error::{PageError, left_out};
 use crate::page::{HEADER, PageHeader, PageRef};
-use crate::pool::{Held, Hint};
+use crate::pool::Hint;
 
 /// What an array consists of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,11 +73,11 @@ impl Array {
     /// # Errors
     /// [`PageError::Read`], [`PageError::NoFrame`].
     pub(crate) fn walk(&self, root: &ArrayRoot, each: Each<'_>) -> Result<(), PageError> {
-        let Some((at, level)) = root.top else {
-            return Ok(());
-        };
-        self.check_root(root)?;
-        left_out(self.walk_page(at, (level, 0), root.len, each))
+        let walked = self.check_root(root).and_then(|()| match root.top {
+            None => Ok(()),
+            Some((at, level)) => self.walk_page(at, (level, 0), root.len, each),
+        });
+        left_out(walked)
     }
 
     fn walk_page(
@@ -87,7 +87,7 @@ impl Array {
         len: u64,
         each: Each<'_>,
     ) -> Result<(), PageError> {
-        let page = self.scanned(at, level, index)?;
+        let page = self.fetch(at, level, index, Hint::Scan)?;
         for child in 0..self.children(level, index, len) {
             let below = self.child(at, &page, child)?;
             let child = (level - 1, self.first_child(index) + child);
@@ -97,15 +97,6 @@ impl Array {
             each(at, header.epoch);
         }
         Ok(())
-    }
-
-    /// The page of a level and number there, as by a scan.
-    fn scanned(&self, at: PageRef, level: u8, index: u64) -> Result<Held<'_>, PageError> {
-        let page = self.pool.fetch(at, self.shape.page, Hint::Scan)?;
-        match self.page_of(level, index).check(&page) {
-            Ok(()) => Ok(page),
-            Err(what) => Err(self.damage(at, what)),
-        }
     }
 
     fn first_child(&self, index: u64) -> u64 {
@@ -127,13 +118,6 @@ impl Array {
         let each = self.shape.below(level) * self.shape.per_page;
         let from = (index * each).min(len);
         from..(from + each).min(len)
-    }
-}
-
-fn left_out(told: Result<(), PageError>) -> Result<(), PageError> {
-    match told {
-        Err(PageError::Corrupt(_)) => Ok(()),
-        told => told,
     }
 }
 
@@ -165,7 +149,7 @@ impl Examination<'_> {
             return Err(self.array.damage(at, "a page that is met twice"));
         }
         self.by.page(at)?;
-        let page = self.array.scanned(at, level, index)?;
+        let page = self.array.fetch(at, level, index, Hint::Scan)?;
         let elements = self.array.elements(level, index, self.len);
         let children = self.array.children(level, index, self.len);
         let used = match level {
@@ -174,9 +158,8 @@ impl Examination<'_> {
                 element(self.array.shape, count).start
             }
             _ if places(&page) as u64 != children => {
-                return Err(self
-                    .array
-                    .damage(at, "a directory with more or less places"));
+                let what = "a directory with more or fewer places";
+                return Err(self.array.damage(at, what));
             }
             _ => HEADER + children as usize * PageRef::STORED,
         };

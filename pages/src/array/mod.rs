@@ -201,6 +201,11 @@ impl Array {
     }
 
     #[cold]
+    fn refused(&self, what: &str) -> PageError {
+        PageError::Refused(format!("array {}: {what}", self.id.0))
+    }
+
+    #[cold]
     fn damage(&self, at: PageRef, what: impl Display) -> PageError {
         let what = format!("array {}: {what}", self.id.0);
         Corruption::new(FILE, at.offset(), what).into()
@@ -218,11 +223,7 @@ impl Array {
     }
 
     /// The page of a level and number there, looked at (rule 4).
-    fn fetch(&self, at: PageRef, level: u8, index: u64) -> Result<Held<'_>, PageError> {
-        let hint = match level {
-            0 => Hint::Normal,
-            _ => Hint::Hot,
-        };
+    fn fetch(&self, at: PageRef, level: u8, index: u64, hint: Hint) -> Result<Held<'_>, PageError> {
         let page = self.pool.fetch(at, self.shape.page, hint)?;
         match self.page_of(level, index).check(&page) {
             Ok(()) => Ok(page),
@@ -241,7 +242,7 @@ impl Array {
         }
         while above > level {
             let shift = u32::from(above - level) * self.shape.fan_bits();
-            let page = self.fetch(at, above, index >> shift)?;
+            let page = self.fetch(at, above, index >> shift, Hint::Hot)?;
             let child = (index >> (shift - self.shape.fan_bits())) % self.shape.below(1);
             at = self.child(at, &page, child)?;
             above -= 1;

@@ -137,7 +137,7 @@ impl<'p> ArrayReader<'p> {
             let at = self.array.find(&self.root, 1, index)?;
             let at = at.ok_or_else(|| self.beyond())?;
             // Of several, one is kept.
-            let _ = met.set(self.array.fetch(at, 1, index)?);
+            let _ = met.set(self.array.fetch(at, 1, index, Hint::Hot)?);
         }
         match (self.known(page), self.root.top) {
             (Some(at), _) => Ok(at),
@@ -148,8 +148,7 @@ impl<'p> ArrayReader<'p> {
 
     #[cold]
     fn beyond(&self) -> PageError {
-        let what = || format!("element of array {} beyond its end", self.array.id.0);
-        crate::file::write_error(&std::io::ErrorKind::InvalidInput.into(), what)
+        self.array.refused("a number beyond its end")
     }
 
     #[inline]
@@ -200,7 +199,7 @@ impl<'p> ArrayReader<'p> {
         }
         let (page, place) = self.shape().split(number);
         let at = self.find(page)?;
-        let held = self.array.fetch(at, 0, page)?;
+        let held = self.array.fetch(at, 0, page, Hint::Normal)?;
         Ok(self.element_of(held, place))
     }
 

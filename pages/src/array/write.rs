@@ -18,7 +18,7 @@ use super::layout::{element, set_place};
 use super::{Array, ArrayReader, ArrayRoot, ELEMENTS_MAX};
 use crate::error::PageError;
 use crate::page::{Epoch, PageHeader, PageRef};
-use crate::pool::NewPage;
+use crate::pool::{Hint, NewPage};
 use crate::tree::Making;
 
 /// Changed pages take this part of the pool's budget before some are placed …
@@ -46,7 +46,7 @@ struct Slot {
 }
 
 /// Changes one array in a unit of work, which is to be dropped if this fails in the middle. Any number of
-/// threads may.
+/// threads may; what they do with an element does not come back to the writer.
 pub struct ArrayWriter<'w, M: Making> {
     array: &'w Array,
     making: &'w M,
@@ -99,13 +99,13 @@ impl<'w, M: Making> ArrayWriter<'w, M> {
     /// An element of another length; an array of [`ELEMENTS_MAX`]; what making a page reports.
     pub fn append(&self, with: &[u8]) -> Result<u64, PageError> {
         if with.len() != self.array.shape.element {
-            return Err(self.invalid("an element of another length"));
+            return Err(self.array.refused("an element of another length"));
         }
         // Rule 3.
         let mut len = self.len.lock();
         let number = *len;
         if number == ELEMENTS_MAX {
-            return Err(self.invalid("more elements than it can have"));
+            return Err(self.array.refused("more elements than it can have"));
         }
         self.change(number, |element| element.copy_from_slice(with))?;
         *len = number + 1;
@@ -134,7 +134,10 @@ impl<'w, M: Making> ArrayWriter<'w, M> {
         if let Some(slot) = slot {
             match &*slot.page.read() {
                 State::Working(copy, _) => return Ok(by(&copy[range])),
-                State::Placed(at, _) => return Ok(by(&self.array.fetch(*at, 0, page)?[range])),
+                State::Placed(at, _) => {
+                    let placed = self.array.fetch(*at, 0, page, Hint::Normal)?;
+                    return Ok(by(&placed[range]));
+                }
                 State::Before(_) => {}
             }
         }
@@ -144,14 +147,8 @@ impl<'w, M: Making> ArrayWriter<'w, M> {
     fn check_number(&self, number: u64) -> Result<(), PageError> {
         match number < self.len() {
             true => Ok(()),
-            false => Err(self.invalid("a number beyond its end")),
+            false => Err(self.array.refused("a number beyond its end")),
         }
-    }
-
-    #[cold]
-    fn invalid(&self, what: &str) -> PageError {
-        let what = || format!("array {}: {what}", self.array.id.0);
-        crate::file::write_error(&std::io::ErrorKind::InvalidInput.into(), what)
     }
 
     fn change<R>(&self, number: u64, by: impl FnOnce(&mut [u8]) -> R) -> Result<R, PageError> {
@@ -204,7 +201,7 @@ impl<'w, M: Making> ArrayWriter<'w, M> {
             match from {
                 None => copy.fill(0),
                 Some(at) => {
-                    let image = self.array.fetch(at, 0, page)?;
+                    let image = self.array.fetch(at, 0, page, Hint::Normal)?;
                     copy.copy_from_slice(&image);
                     if own.is_none() {
                         old = Some((at, self.made(&image, at)?));
@@ -285,7 +282,9 @@ impl<'w, M: Making> ArrayWriter<'w, M> {
     /// As [`ArrayWriter::update`]; nothing is made then.
     pub fn finish(mut self) -> Result<ArrayRoot, PageError> {
         if self.is_broken.load(Ordering::Relaxed) {
-            return Err(self.invalid("a page of it was lost by an earlier error"));
+            return Err(self
+                .array
+                .refused("a page of it was lost by an earlier error"));
         }
         let mut made = Made {
             changed: Vec::new(),
@@ -366,7 +365,7 @@ impl<'w, M: Making> ArrayWriter<'w, M> {
             let mut page = self.array.pool.create(shape.page)?;
             match self.array.find(&self.root, level, index)? {
                 Some(at) => {
-                    let image = self.array.fetch(at, level, index)?;
+                    let image = self.array.fetch(at, level, index, Hint::Hot)?;
                     made.replaced.push((at, self.made(&image, at)?));
                     page.copy_from_slice(&image);
                 }

@@ -74,13 +74,10 @@ struct Looking<'a> {
 }
 
 impl ArrayExaminer for Looking<'_> {
-    /// Rules 1 and 4 of [`super::verify`].
     fn page(&mut self, at: PageRef) -> Result<(), PageError> {
-        if self.known.binary_search(&at).is_ok() || self.base.unwritten.contains(at) {
-            return Ok(());
-        }
-        let size = self.array.shape().page();
-        self.base.store.file().read(at, size, &mut self.scratch)
+        let (known, into) = (self.known, &mut self.scratch);
+        self.base
+            .read_written(at, self.array.shape().page(), known, into)
     }
 
     fn lost(&mut self, damage: Corruption, elements: Range<u64>) {

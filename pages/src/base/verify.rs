@@ -174,6 +174,20 @@ impl Base {
         Ok(())
     }
 
+    /// Rules 1 and 4.
+    pub(super) fn read_written(
+        &self,
+        at: PageRef,
+        size: PageSize,
+        known: &[PageRef],
+        into: &mut [u8],
+    ) -> Result<(), PageError> {
+        if known.binary_search(&at).is_ok() || self.unwritten.contains(at) {
+            return Ok(());
+        }
+        self.store.file().read(at, size, into)
+    }
+
     fn verify_large(
         &self,
         tree: TreeId,
@@ -229,15 +243,9 @@ struct Looking<'a> {
 }
 
 impl Examiner for Looking<'_> {
-    /// Rule 1.
     fn page(&mut self, at: PageRef) -> Result<(), PageError> {
-        if self.known.binary_search(&at).is_ok() || self.base.unwritten.contains(at) {
-            return Ok(());
-        }
-        self.base
-            .store
-            .file()
-            .read(at, TREE_PAGE, &mut self.scratch)
+        let (known, into) = (self.known, &mut self.scratch);
+        self.base.read_written(at, TREE_PAGE, known, into)
     }
 
     fn large(&mut self, large: &Large) -> Result<(), PageError> {

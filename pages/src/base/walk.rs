@@ -7,6 +7,7 @@
 use vellum_base::Corruption;
 
 use super::Base;
+use crate::error::left_out;
 use crate::page::{PageHeader, PageKind, PageRef, TreeId};
 use crate::pool::Hint;
 use crate::tree::node::{Body, Damage, InnerView, LeafView};
@@ -67,14 +68,6 @@ impl Base {
         }
         each(at, header.epoch);
         Ok(())
-    }
-}
-
-/// Rule 3.
-fn left_out(told: Result<(), PageError>) -> Result<(), PageError> {
-    match told {
-        Err(PageError::Corrupt(_)) => Ok(()),
-        told => told,
     }
 }
 

@@ -109,17 +109,13 @@ struct Run {
 }
 
 fn encode(root: &ArrayRoot) -> Vec<u8> {
-    let (at, level) = root.top.map_or((0, 0), |(at, level)| (at.bits(), level));
-    let words = [at, level.into(), root.len];
-    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+    let (top, records) = (root.top, root.len);
+    super::encode(&Root { top, records })
 }
 
 fn decode(bytes: &[u8]) -> ArrayRoot {
-    let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
-    ArrayRoot {
-        top: PageRef::from_bits(word(0)).map(|at| (at, word(8) as u8)),
-        len: word(16),
-    }
+    let Root { top, records: len } = super::decode(bytes);
+    ArrayRoot { top, len }
 }
 
 impl Run {
@@ -435,6 +431,14 @@ fn what_is_damaged_is_told_by_its_elements_and_all_else_is_there() {
                 assert!(matches!(&error, PageError::Corrupt(found) if found.offset == at.offset()));
             }
         }
+        // It can be dropped, without what cannot be found.
+        let work = other.work();
+        work.drop_array(&other_array, &root).unwrap();
+        work.drop_array(&other_array, &ArrayRoot { len: 1, ..root })
+            .unwrap();
+        let _next = work.publish().unwrap();
+        let unknown = if at == places[512] { 512 + 1 } else { 1 };
+        assert_eq!(other.stats().store.waiting, places.len() - unknown);
         spoil(&*file, at);
     }
     verify(&[]);
