@@ -3,6 +3,8 @@
 use vellum_testkit::{CallKind, Fault, Lasting, Trouble};
 
 use super::*;
+use crate::array::{ArrayRoot, ArrayWriter, Shape};
+use crate::pool::Hint;
 
 const ID: TreeId = TreeId(3);
 
@@ -312,4 +314,51 @@ fn several_threads_place_pages_of_one_unit() {
         let counted = base.tree(TreeId(number)).check(root).unwrap();
         assert_eq!(counted.records, 2500);
     }
+}
+
+/// What cannot be read now may be read later: it is no damage, which is passed over.
+#[test]
+fn a_read_that_fails_gives_up_no_part_of_a_tree_or_an_array() {
+    let sim = SimDisk::new(8);
+    let (base, _found) = open(&sim, SMALL);
+    let shape = Shape::new(TREE_PAGE, 2000).unwrap();
+    let work = base.work();
+    let root = merge(&work, (&base.tree(ID), &Root::EMPTY), &records(0..600, 500)).unwrap();
+    let array = base.array(TreeId(4), shape);
+    let writer = ArrayWriter::new(&array, &ArrayRoot::EMPTY, &work).unwrap();
+    for number in 0..100 {
+        assert_eq!(writer.append(&[1; 2000]).unwrap(), number);
+    }
+    let array_root = writer.finish().unwrap();
+    let alive = work.publish().unwrap();
+    checkpoint(&base, &alive, b"").unwrap();
+    drop((base, alive));
+
+    let (base, _found) = open(&sim, SMALL);
+    let (tree, array) = (base.tree(ID), base.array(TreeId(4), shape));
+    // The tops are in memory: what fails is the first read below.
+    for (top, _) in [root.top, array_root.top].into_iter().flatten() {
+        base.pool().fetch(top, TREE_PAGE, Hint::Hot).unwrap();
+    }
+    let work = base.work();
+    let drops: [&dyn Fn() -> Result<(), PageError>; 2] =
+        [&|| work.drop_tree(&tree, &root), &|| {
+            work.drop_array(&array, &array_root)
+        }];
+    for drop_it in drops {
+        sim.fail(Fault {
+            at: 0,
+            trouble: Trouble::Io,
+            lasting: Lasting::Once,
+            only: Some(CallKind::Read),
+        });
+        let failed = drop_it().unwrap_err();
+        assert!(matches!(failed, PageError::Read { .. }), "{failed}");
+        drop_it().unwrap();
+    }
+    let alive = work.publish().unwrap();
+    checkpoint(&base, &alive, b"").unwrap();
+    base.collect().unwrap();
+    let report = base.verify(&alive, &[], &[]).unwrap();
+    assert!(report.is_clean() && report.space.is_some(), "{report:?}");
 }
